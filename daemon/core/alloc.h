@@ -1,0 +1,19 @@
+/*
+ * Small, fixed allocations that the daemon cannot do without. They abort when memory is gone: state is
+ * durable and the service manager starts us again. Whatever a peer or a server sizes is allocated elsewhere,
+ * bounded and fallible.
+ */
+#ifndef TINKEX_CORE_ALLOC_H
+#define TINKEX_CORE_ALLOC_H
+
+#include <stddef.h>
+
+/* Zeroed memory, never NULL; free with free(). */
+void *xzalloc(size_t size);
+/* Never NULL. NULL in, NULL out. */
+char *xstrdup(const char *text);
+char *xstrndup(const char *text, size_t size);
+
+#define xnew(type) ((type *)xzalloc(sizeof(type)))
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * Who has registered what: finds futures, registrations and owners, starts and ends stakes, and keeps them in
+ * step with the store. It polls nothing and knows no store: through its operations it says what has to be
+ * kept, and it is told when that is durable.
+ *
+ * Every change is made in memory at once, carries the ticket of the store batch that will make it durable,
+ * and is announced by registry_settle() when the store has answered for that batch.
+ */
+#ifndef TINKEX_CORE_REGISTRY_H
+#define TINKEX_CORE_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "endpoint.h"
+#include "future.h"
+#include "proto/errors.h"
+#include "table.h"
+#include "timers.h"
+
+/* Installed by the composition root. `context` is registry.context. */
+struct registry_operations {
+	/* Keep: a new or changed registration; its end; that it is gone. Each returns the ticket of the
+	 * batch. */
+	uint64_t (*save)(void *context, const struct registration *registration);
+	uint64_t (*save_end)(void *context, const struct registration *registration);
+	uint64_t (*remove)(void *context, const struct registration *registration);
+	/* The first registration of this future became live: poll it. */
+	void (*future_live)(void *context, struct future *future);
+	/* No live registration is left: stop polling unless an answer has begun to arrive. */
+	void (*future_idle)(void *context, struct future *future);
+	/* The future is freed after this call. */
+	void (*future_gone)(void *context, struct future *future);
+	/* A new registration is durable; a registration's end is durable (result is set). For waiters and the
+	 * bus. */
+	void (*registered)(void *context, struct registration *registration);
+	void (*ended)(void *context, struct registration *registration);
+	/* An ended registration's retention is over; it is being removed. */
+	void (*expired)(void *context, struct registration *registration);
+	/* Any removal of a registration, last call before it is freed: waiters let go. */
+	void (*registration_gone)(void *context, struct registration *registration);
+};
+
+struct registry_limits {
+	uint32_t max_registrations_per_uid;
+	int64_t retention, retention_delivered; /* microseconds */
+};
+
+/* Why an id is not registered: remembered for a while in a small table. */
+enum gone_reason { GONE_NEVER, GONE_ACKED, GONE_RETENTION, GONE_CANCELLED };
+const char *gone_reason_name(enum gone_reason reason);
+
+#define GONE_SLOTS 16384
+
+struct registry {
+	const struct registry_operations *operations;
+	void *context;
+	struct timers *timers;
+	struct registry_limits limits;
+	uint8_t key[16]; /* of the hashes */
+	struct table futures_by_name, futures_by_id, registrations_by_id, owners_by_uid;
+	TAILQ_HEAD(registration_list, registration) pending; /* in the order of their tickets */
+	struct future_census census;
+	uint64_t last_future_id, last_registration_id;
+	uint64_t live;       /* registrations that are LIVE */
+	int64_t wall_offset; /* wall clock minus monotonic clock, told by the composition root once a turn */
+	struct {
+		uint64_t hash;
+		uint8_t reason;
+	} gone[GONE_SLOTS]; /* slot = hash % GONE_SLOTS; newer ones overwrite */
+};
+
+/* `key`: 16 random bytes. `operations` and `timers` outlive the registry; it installs the TIMER_REGISTRATION
+ * handler. */
+struct registry *registry_new(const struct registry_operations *operations, void *context,
+			      struct timers *timers, const struct registry_limits *limits,
+			      const uint8_t key[16]);
+struct registry *registry_free(struct registry *registry);
+
+/* What came of registering one id. */
+struct register_answer {
+	struct registration *registration; /* valid until the next turn */
+	bool is_new;                       /* created, or started anew */
+};
+/* Registers, or changes what exists. `wall` is the wall clock, `now` the monotonic one, both microseconds.
+ * PROTO_OK, PROTO_LIMIT_EXCEEDED, PROTO_CONFLICT (another `accept`), PROTO_INVALID_PARAMS (merged metadata
+ * too large). *ret_ticket: the batch to wait for before answering (unchanged if nothing had to be stored).
+ * The request id was checked by the caller. */
+enum proto_error registry_register(struct registry *registry, uid_t uid, struct endpoint *endpoint,
+				   const char *request_id, const struct registration_options *options,
+				   int64_t now, int64_t wall, struct register_answer *ret_answer,
+				   uint64_t *ret_ticket);
+
+/* The uid's own registration; NULL: none (REMOVING ones are not found). */
+struct registration *registry_find(struct registry *registry, uid_t uid, const struct endpoint *endpoint,
+				   const char *request_id);
+struct registration *registry_find_id(struct registry *registry, uint64_t id);
+struct future *registry_future(struct registry *registry, uint64_t id);
+struct future *registry_find_future(struct registry *registry, const struct endpoint *endpoint,
+				    const char *request_id);
+struct owner *registry_owner(struct registry *registry, uid_t uid); /* NULL: has nothing */
+enum gone_reason registry_gone_reason(const struct registry *registry, uid_t uid,
+				      const struct endpoint *endpoint, const char *request_id);
+/* Calls `visit` for every owner until it returns false. */
+void registry_each_owner(struct registry *registry, bool (*visit)(void *context, struct owner *owner),
+			 void *context);
+
+/* Ends one live (or still saving) stake; takes over the reference to `result`. false: it had ended before. */
+bool registry_end(struct registry *registry, struct registration *registration, struct result *result);
+/* Ends all live stakes of a future with the server's last word, which later registrations will be given too
+ * when `sticky`; takes over the reference. */
+void registry_end_future(struct registry *registry, struct future *future, struct result *result,
+			 bool sticky);
+/* The stake ends as `cancelled`. false: it had ended before. */
+bool registry_cancel(struct registry *registry, struct registration *registration, int64_t wall);
+/* The owner has the outcome: forget it. Only an ENDED one can be acknowledged; false otherwise. */
+bool registry_ack(struct registry *registry, struct registration *registration);
+/* A reply with the outcome reached the peer's kernel: the shorter retention starts. */
+void registry_delivered(struct registry *registry, struct registration *registration, int64_t now);
+
+/* The store has answered for all batches up to `ticket`: announce, or take back. */
+void registry_settle(struct registry *registry, uint64_t ticket, bool stored, int64_t now);
+
+/* The connection is gone: linked stakes that no other connection holds end as cancelled. */
+void registry_unlink_peer(struct registry *registry, uid_t uid, uint64_t peer, int64_t wall);
+
+/* A poll of this future is over: it is freed if nobody has registered it any more. */
+void registry_reap(struct registry *registry, struct future *future);
+
+#endif

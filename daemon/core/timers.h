@@ -1,0 +1,71 @@
+/*
+ * The one timer of the daemon: a heap of everything that is due at some time. The loop asks it once a turn
+ * when the next work is due.
+ *
+ * A timer is embedded in the object that it wakes; what happens is decided by its kind, for which the owner
+ * of the kind installed a handler. Times are microseconds of the monotonic clock (CLOCK_BOOTTIME). This
+ * module has no clock: it is told `now`.
+ */
+#ifndef TINKEX_CORE_TIMERS_H
+#define TINKEX_CORE_TIMERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define USEC_PER_MSEC INT64_C(1000)
+#define USEC_PER_SEC  INT64_C(1000000)
+#define TIME_NEVER    INT64_MAX
+
+enum timer_kind {
+	TIMER_FUTURE_DUE,   /* scheduler: a future's next poll */
+	TIMER_REGISTRATION, /* registry: a stake's deadline, or the end of its retention */
+	TIMER_GATE,         /* scheduler: an endpoint's gate */
+	TIMER_WAITER,       /* waiters: an await call's time is up */
+	TIMER_TRANSFER,     /* http: a transfer's own timeouts */
+	TIMER_CURL,         /* http: what curl asked for */
+	TIMER_HOUSEKEEPING, /* daemon: whatever comes round */
+	TIMER_KIND_COUNT
+};
+
+struct timer {
+	int64_t when;  /* valid while armed */
+	uint32_t slot; /* place in the heap + 1; 0: not armed */
+	uint8_t kind;  /* enum timer_kind */
+};
+
+typedef void timer_handler(void *context, struct timer *timer, int64_t now);
+
+struct timers {
+	struct timer **heap;
+	size_t count, capacity;
+	struct {
+		timer_handler *handler;
+		void *context;
+	} kinds[TIMER_KIND_COUNT];
+};
+
+void timers_init(struct timers *timers);
+void timers_release(struct timers *timers);
+void timers_handle(struct timers *timers, enum timer_kind kind, timer_handler *handler, void *context);
+
+static inline void timer_init(struct timer *timer, enum timer_kind kind)
+{
+	timer->when = TIME_NEVER;
+	timer->slot = 0;
+	timer->kind = (uint8_t)kind;
+}
+static inline bool timer_armed(const struct timer *timer)
+{
+	return timer->slot != 0;
+}
+/* Arms or re-arms; TIME_NEVER disarms. Aborts when memory is gone. */
+void timers_set(struct timers *timers, struct timer *timer, int64_t when);
+void timers_cancel(struct timers *timers, struct timer *timer);
+/* When the next timer is due; TIME_NEVER if none. */
+int64_t timers_next(const struct timers *timers);
+/* Calls the handlers of all that is due at `now`, earliest first; each is disarmed before its handler runs.
+ * Timers that handlers arm for `now` or earlier wait for the next call, so that one call always ends. */
+void timers_run(struct timers *timers, int64_t now);
+
+#endif
