@@ -59,6 +59,17 @@ void future_set_state(struct future_census *census, struct future *future, enum 
 	future->state = (uint8_t)state;
 }
 
+bool future_has_live_stake(const struct future *future)
+{
+	const struct registration *registration;
+
+	SLIST_FOREACH (registration, &future->registrations, in_future) {
+		if (registration_is_live(registration))
+			return true;
+	}
+	return false;
+}
+
 enum future_state registration_state(const struct registration *registration)
 {
 	switch ((enum registration_phase)registration->phase) {

@@ -192,6 +192,8 @@ static inline bool registration_is_live(const struct registration *registration)
 {
 	return registration->phase == REGISTRATION_LIVE;
 }
+/* Somebody still wants it polled. */
+bool future_has_live_stake(const struct future *future);
 /* What is said to its owner: the future's state while live, its own end afterwards. */
 enum future_state registration_state(const struct registration *registration);
 

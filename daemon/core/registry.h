@@ -15,6 +15,7 @@
 
 #include "endpoint.h"
 #include "future.h"
+#include "gone.h"
 #include "proto/errors.h"
 #include "table.h"
 #include "timers.h"
@@ -47,12 +48,6 @@ struct registry_limits {
 	int64_t retention, retention_delivered; /* microseconds */
 };
 
-/* Why an id is not registered: remembered for a while in a small table. */
-enum gone_reason { GONE_NEVER, GONE_ACKED, GONE_RETENTION, GONE_CANCELLED };
-const char *gone_reason_name(enum gone_reason reason);
-
-#define GONE_SLOTS 16384
-
 struct registry {
 	const struct registry_operations *operations;
 	void *context;
@@ -65,10 +60,7 @@ struct registry {
 	uint64_t last_future_id, last_registration_id;
 	uint64_t live;       /* registrations that are LIVE */
 	int64_t wall_offset; /* wall clock minus monotonic clock, told by the composition root once a turn */
-	struct {
-		uint64_t hash;
-		uint8_t reason;
-	} gone[GONE_SLOTS]; /* slot = hash % GONE_SLOTS; newer ones overwrite */
+	struct gone gone;
 };
 
 /* `key`: 16 random bytes. `operations` and `timers` outlive the registry; it installs the TIMER_REGISTRATION
@@ -124,6 +116,10 @@ void registry_settle(struct registry *registry, uint64_t ticket, bool stored, in
 
 /* The connection is gone: linked stakes that no other connection holds end as cancelled. */
 void registry_unlink_peer(struct registry *registry, uid_t uid, uint64_t peer, int64_t wall);
+
+/* An error that is the server's own last word on a future (request_failed, validation, 404, 410): it stays
+ * the answer when somebody registers again. */
+bool error_is_last_word(const struct error *error);
 
 /* A poll of this future is over: it is freed if nobody has registered it any more. */
 void registry_reap(struct registry *registry, struct future *future);

@@ -69,12 +69,15 @@ void scheduler_set_endpoints(struct scheduler *scheduler, struct endpoint **endp
 /* A future has its first live registration: due now (or at `when`, for spreading out after a restart). */
 void scheduler_add(struct scheduler *scheduler, struct future *future, int64_t when);
 /* No live registration is left. */
-void scheduler_drop(struct scheduler *scheduler, struct future *future, int64_t now);
+void scheduler_drop(struct scheduler *scheduler, struct future *future);
 /* The future is about to be freed. */
 void scheduler_forget(struct scheduler *scheduler, struct future *future);
 /* Hands out what may be polled now, a bounded number. Once a turn, after timers_run(). true: more is left for
  * another turn at once. */
 bool scheduler_run(struct scheduler *scheduler, int64_t now);
+
+/* The daemon goes down: no further poll starts, and those without a byte of an answer are aborted. */
+void scheduler_stop(struct scheduler *scheduler, int64_t now);
 
 /* How a poll went in time. */
 struct poll_report {

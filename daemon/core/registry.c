@@ -1,0 +1,711 @@
+#include "registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "links.h"
+#include "metadata.h"
+#include "proto/attributes.h"
+
+#define PINNED_RETRY                                                                                         \
+	(60 * USEC_PER_SEC) /* an outcome that somebody waits for is looked at again after this */
+
+static timer_handler on_timer;
+
+struct registry *registry_new(const struct registry_operations *operations, void *context,
+			      struct timers *timers, const struct registry_limits *limits,
+			      const uint8_t key[16])
+{
+	struct registry *registry = xnew(struct registry);
+
+	registry->operations = operations;
+	registry->context = context;
+	registry->timers = timers;
+	registry->limits = *limits;
+	memcpy(registry->key, key, sizeof(registry->key));
+	table_init(&registry->futures_by_name);
+	table_init(&registry->futures_by_id);
+	table_init(&registry->registrations_by_id);
+	table_init(&registry->owners_by_uid);
+	TAILQ_INIT(&registry->pending);
+	timers_handle(timers, TIMER_REGISTRATION, on_timer, registry);
+	return registry;
+}
+
+/* Names and hashes. */
+
+static uint64_t name_hash(const struct registry *registry, const struct endpoint *endpoint,
+			  const char *request_id)
+{
+	return hash_bytes(registry->key, request_id, strlen(request_id), (uint64_t)(uintptr_t)endpoint);
+}
+
+static uint64_t gone_hash(const struct registry *registry, uid_t uid, const struct endpoint *endpoint,
+			  const char *request_id)
+{
+	return name_hash(registry, endpoint, request_id) ^ hash_u64(uid);
+}
+
+enum gone_reason registry_gone_reason(const struct registry *registry, uid_t uid,
+				      const struct endpoint *endpoint, const char *request_id)
+{
+	return gone_reason(&registry->gone, gone_hash(registry, uid, endpoint, request_id));
+}
+
+struct future *registry_find_future(struct registry *registry, const struct endpoint *endpoint,
+				    const char *request_id)
+{
+	struct table_node *node = table_find(&registry->futures_by_name,
+					     name_hash(registry, endpoint, request_id));
+
+	for (; node; node = table_find_next(node)) {
+		struct future *future = container_of(node, struct future, by_name);
+
+		if (future->endpoint == endpoint && strcmp(future->request_id, request_id) == 0)
+			return future;
+	}
+	return NULL;
+}
+
+struct future *registry_future(struct registry *registry, uint64_t id)
+{
+	struct table_node *node = table_find(&registry->futures_by_id, hash_u64(id));
+
+	for (; node; node = table_find_next(node)) {
+		struct future *future = container_of(node, struct future, by_id);
+
+		if (future->id == id)
+			return future;
+	}
+	return NULL;
+}
+
+struct registration *registry_find_id(struct registry *registry, uint64_t id)
+{
+	struct table_node *node = table_find(&registry->registrations_by_id, hash_u64(id));
+
+	for (; node; node = table_find_next(node)) {
+		struct registration *registration = container_of(node, struct registration, by_id);
+
+		if (registration->id == id)
+			return registration;
+	}
+	return NULL;
+}
+
+struct owner *registry_owner(struct registry *registry, uid_t uid)
+{
+	struct table_node *node = table_find(&registry->owners_by_uid, hash_u64(uid));
+
+	for (; node; node = table_find_next(node)) {
+		struct owner *owner = container_of(node, struct owner, by_uid);
+
+		if (owner->uid == uid)
+			return owner;
+	}
+	return NULL;
+}
+
+static struct registration *stake_of(const struct future *future, uid_t uid)
+{
+	struct registration *registration;
+
+	SLIST_FOREACH (registration, &future->registrations, in_future) {
+		if (registration->owner->uid == uid && registration->phase != REGISTRATION_REMOVING)
+			return registration;
+	}
+	return NULL;
+}
+
+struct registration *registry_find(struct registry *registry, uid_t uid, const struct endpoint *endpoint,
+				   const char *request_id)
+{
+	struct future *future = registry_find_future(registry, endpoint, request_id);
+
+	return future ? stake_of(future, uid) : NULL;
+}
+
+void registry_each_owner(struct registry *registry, bool (*visit)(void *context, struct owner *owner),
+			 void *context)
+{
+	const struct table *table = &registry->owners_by_uid;
+
+	if (!table->count)
+		return;
+	for (size_t i = 0; i <= table->mask; i++) {
+		for (struct table_node *node = table->buckets[i]; node; node = node->next) {
+			if (!visit(context, container_of(node, struct owner, by_uid)))
+				return;
+		}
+	}
+}
+
+/* Making and freeing. */
+
+static struct owner *owner_get(struct registry *registry, uid_t uid)
+{
+	struct owner *owner = registry_owner(registry, uid);
+
+	if (owner)
+		return owner;
+	owner = xnew(struct owner);
+	owner->uid = uid;
+	TAILQ_INIT(&owner->registrations);
+	TAILQ_INIT(&owner->ended);
+	LIST_INIT(&owner->linked);
+	table_insert(&registry->owners_by_uid, &owner->by_uid, hash_u64(uid));
+	return owner;
+}
+
+static void owner_reap(struct registry *registry, struct owner *owner)
+{
+	if (!TAILQ_EMPTY(&owner->registrations))
+		return;
+	table_remove(&registry->owners_by_uid, &owner->by_uid);
+	free(owner);
+}
+
+static struct future *future_new(struct registry *registry, struct endpoint *endpoint, const char *request_id)
+{
+	size_t size = strlen(request_id) + 1;
+	struct future *future = xzalloc(sizeof(*future) + size);
+
+	future->id = ++registry->last_future_id;
+	future->endpoint = endpoint;
+	memcpy(future->request_id, request_id, size);
+	SLIST_INIT(&future->registrations);
+	timer_init(&future->due, TIMER_FUTURE_DUE);
+	future->create_roundtrip_ms = -1;
+	/* Over until its first registration is durable: only then is it polled. */
+	future->state = FUTURE_FAILED;
+	registry->census.by_state[FUTURE_FAILED]++;
+	table_insert(&registry->futures_by_name, &future->by_name, name_hash(registry, endpoint, request_id));
+	table_insert(&registry->futures_by_id, &future->by_id, hash_u64(future->id));
+	return future;
+}
+
+static void future_destroy(struct registry *registry, struct future *future)
+{
+	registry->operations->future_gone(registry->context, future);
+	future_set_state(&registry->census, future, FUTURE_FAILED);
+	registry->census.by_state[FUTURE_FAILED]--;
+	table_remove(&registry->futures_by_name, &future->by_name);
+	table_remove(&registry->futures_by_id, &future->by_id);
+	result_unref(future->final);
+	error_unref(future->last_error);
+	free(future->queue_state_reason);
+	free(future->request_type);
+	free(future);
+}
+
+void registry_reap(struct registry *registry, struct future *future)
+{
+	if (SLIST_EMPTY(&future->registrations) && !future->in_flight)
+		future_destroy(registry, future);
+}
+
+static struct registration *registration_new(struct registry *registry, struct owner *owner,
+					     struct future *future)
+{
+	struct registration *registration = xnew(struct registration);
+
+	registration->id = ++registry->last_registration_id;
+	registration->future = future;
+	registration->owner = owner;
+	registration->deadline = TIME_NEVER;
+	registration->poll_timeout = TIME_NEVER;
+	registration->backoff_initial = registration->backoff_max = -1;
+	timer_init(&registration->timer, TIMER_REGISTRATION);
+	LIST_INIT(&registration->waits);
+	SLIST_INSERT_HEAD(&future->registrations, registration, in_future);
+	TAILQ_INSERT_TAIL(&owner->registrations, registration, in_owner);
+	table_insert(&registry->registrations_by_id, &registration->by_id, hash_u64(registration->id));
+	owner->count++;
+	return registration;
+}
+
+static bool phase_is_pending(const struct registration *registration)
+{
+	return registration->phase == REGISTRATION_SAVING || registration->phase == REGISTRATION_ENDING ||
+	       registration->phase == REGISTRATION_REMOVING;
+}
+
+/* Out of the list and the count that the present phase stands in. */
+static void leave_phase(struct registry *registry, struct registration *registration)
+{
+	if (phase_is_pending(registration) && registration->ticket)
+		TAILQ_REMOVE(&registry->pending, registration, in_pending);
+	else if (registration->phase == REGISTRATION_ENDED)
+		TAILQ_REMOVE(&registration->owner->ended, registration, in_ended);
+	else if (registration->phase == REGISTRATION_LIVE)
+		registry->live--;
+	timers_cancel(registry->timers, &registration->timer);
+}
+
+/* The only way from one phase to another. `ticket`: of the batch that a pending phase waits for, never 0;
+ * else 0. */
+static void set_phase(struct registry *registry, struct registration *registration,
+		      enum registration_phase phase, uint64_t ticket)
+{
+	leave_phase(registry, registration);
+	registration->phase = (uint8_t)phase;
+	registration->ticket = ticket;
+	if (phase_is_pending(registration))
+		TAILQ_INSERT_TAIL(&registry->pending, registration, in_pending);
+	else if (phase == REGISTRATION_ENDED)
+		TAILQ_INSERT_TAIL(&registration->owner->ended, registration, in_ended);
+	else
+		registry->live++;
+}
+
+static void registration_destroy(struct registry *registry, struct registration *registration)
+{
+	struct owner *owner = registration->owner;
+	struct future *future = registration->future;
+
+	registry->operations->registration_gone(registry->context, registration);
+	leave_phase(registry, registration);
+	links_drop(registration);
+	SLIST_REMOVE(&future->registrations, registration, registration, in_future);
+	TAILQ_REMOVE(&owner->registrations, registration, in_owner);
+	table_remove(&registry->registrations_by_id, &registration->by_id);
+	owner->count--;
+	result_unref(registration->result);
+	free(registration->metadata);
+	free(registration);
+	owner_reap(registry, owner);
+	registry_reap(registry, future);
+}
+
+static bool free_owner_registrations(void *context, struct owner *owner)
+{
+	struct registry *registry = context;
+	struct registration *registration = TAILQ_FIRST(&owner->registrations);
+
+	registration->future->in_flight = false; /* whoever polled is gone by now */
+	registration_destroy(registry, registration);
+	return false;
+}
+
+struct registry *registry_free(struct registry *registry)
+{
+	if (!registry)
+		return NULL;
+	while (registry->owners_by_uid.count)
+		registry_each_owner(registry, free_owner_registrations, registry);
+	for (size_t i = 0; registry->futures_by_id.count && i <= registry->futures_by_id.mask; i++) {
+		while (registry->futures_by_id.buckets[i])
+			future_destroy(registry, container_of(registry->futures_by_id.buckets[i],
+							      struct future, by_id));
+	}
+	table_release(&registry->futures_by_name);
+	table_release(&registry->futures_by_id);
+	table_release(&registry->registrations_by_id);
+	table_release(&registry->owners_by_uid);
+	free(registry);
+	return NULL;
+}
+
+/* Registering. */
+
+/* Whoever registers a future first fixes how it is asked for. A future that nobody polls and that has no last
+ * word is free again. */
+static bool future_is_settled(const struct future *future)
+{
+	const struct registration *registration;
+
+	if (future->final || future->in_flight)
+		return true;
+	SLIST_FOREACH (registration, &future->registrations, in_future) {
+		if (registration->phase == REGISTRATION_LIVE || registration->phase == REGISTRATION_SAVING)
+			return true;
+	}
+	return false;
+}
+
+static void future_fix(struct future *future, const struct registration_options *options)
+{
+	if (options->has.accept)
+		future->accept_protobuf = options->accept_protobuf;
+	if (options->has.request_type) {
+		free(future->request_type);
+		future->request_type = xstrdup(options->request_type);
+	}
+	if (options->has.create_roundtrip)
+		future->create_roundtrip_ms = options->create_roundtrip_ms > INT32_MAX
+						      ? INT32_MAX
+						      : (int32_t)options->create_roundtrip_ms;
+}
+
+/* Polling starts anew: what earlier polls told no longer counts. */
+static void future_restart(struct future *future)
+{
+	future->iteration = 0;
+	future->quick_answers = future->failures = 0;
+	future->brief_retries = 0;
+	future->first_failure = 0;
+	future->metadata_seen = false;
+	future->payload_size = 0;
+	future->fresh_connection = false;
+	future->answered = false;
+	future->last_error = error_unref(future->last_error);
+}
+
+static void set_deadline(struct registration *registration, int64_t now)
+{
+	int64_t limit = registration->poll_timeout;
+
+	registration->deadline_is_max_age = limit == TIME_NEVER;
+	if (limit == TIME_NEVER)
+		limit = registration->future->endpoint->max_age;
+	registration->deadline = limit > TIME_NEVER - now ? TIME_NEVER : now + limit;
+}
+
+/* Only what the call names. `fresh`: the registration begins its life here. */
+static void apply_options(struct registration *registration, const struct registration_options *options,
+			  bool fresh, int64_t now)
+{
+	if (options->has.poll_timeout)
+		registration->poll_timeout = options->poll_timeout;
+	if (fresh || options->has.poll_timeout)
+		set_deadline(registration, now);
+	if (options->has.http_timeout)
+		registration->http_timeout = options->http_timeout;
+	if (options->has.backoff_initial)
+		registration->backoff_initial = options->backoff_initial;
+	if (options->has.backoff_max)
+		registration->backoff_max = options->backoff_max;
+	if (options->has.on_network_error)
+		registration->on_network_error = (uint8_t)options->on_network_error;
+	if (options->has.on_server_failure)
+		registration->on_server_failure = (uint8_t)options->on_server_failure;
+	if (!options->has.linked || !options->linked)
+		links_drop(registration); /* once registered without a link it lives for ever */
+	else if (fresh || registration->links)
+		links_add(registration, options->peer);
+}
+
+static bool names_anything(const struct registration_options *options,
+			   const struct registration *registration)
+{
+	return options->has.poll_timeout || options->has.http_timeout || options->has.backoff_initial ||
+	       options->has.backoff_max || options->has.on_network_error || options->has.on_server_failure ||
+	       options->has.metadata || (registration->links && !(options->has.linked && options->linked));
+}
+
+bool error_is_last_word(const struct error *error)
+{
+	return error->type == ERROR_REQUEST_FAILED || error->type == ERROR_VALIDATION ||
+	       (error->type == ERROR_API_STATUS && (error->status == 404 || error->status == 410));
+}
+
+/* Ended as the server's own last word: that stays the answer when somebody registers again. */
+static bool result_is_last_word(const struct result *result)
+{
+	return result->ok || error_is_last_word(result->error);
+}
+
+static void end_stake(struct registry *registry, struct registration *registration, struct result *result)
+{
+	registration->result = result;
+	links_drop(registration);
+	set_phase(registry, registration, REGISTRATION_ENDING,
+		  registry->operations->save_end(registry->context, registration));
+}
+
+/* Put on record, and told at once if the server's last word on this future is known. */
+static void begin(struct registry *registry, struct registration *registration)
+{
+	struct future *future = registration->future;
+
+	set_phase(registry, registration, REGISTRATION_SAVING,
+		  registry->operations->save(registry->context, registration));
+	if (future->final)
+		end_stake(registry, registration, result_ref(future->final));
+}
+
+static void restart(struct registry *registry, struct registration *registration,
+		    const struct registration_options *options, int64_t now, int64_t wall)
+{
+	struct future *future = registration->future;
+
+	if (options->restart_if_ended && !future->in_flight)
+		future->final = result_unref(future->final);
+	if (!future_is_settled(future))
+		future_fix(future, options);
+	registration->result = result_unref(registration->result);
+	registration->registered_wall = wall;
+	registration->registered_by = options->peer;
+	registration->delivered = false;
+	registration->announced = false;
+	apply_options(registration, options, true, now);
+	begin(registry, registration);
+}
+
+static enum proto_error register_again(struct registry *registry, struct registration *registration,
+				       const struct registration_options *options, int64_t now, int64_t wall,
+				       struct register_answer *ret_answer, uint64_t *ret_ticket)
+{
+	bool ended = registration->phase == REGISTRATION_ENDED || registration->phase == REGISTRATION_ENDING;
+	bool anew = ended && (options->restart_if_ended || !result_is_last_word(registration->result));
+	char *metadata = NULL;
+	uint64_t ticket;
+
+	if (options->has.accept && options->accept_protobuf != registration->future->accept_protobuf &&
+	    !(anew && (options->restart_if_ended || !future_is_settled(registration->future))))
+		return PROTO_CONFLICT;
+	if (options->has.metadata) {
+		if (metadata_merge(registration->metadata, options->metadata, METADATA_MAX, &metadata) < 0)
+			return PROTO_INVALID_PARAMS;
+		free(registration->metadata);
+		registration->metadata = metadata;
+	}
+	if (anew) {
+		restart(registry, registration, options, now, wall);
+	} else if (!ended && registration->phase != REGISTRATION_ENDING &&
+		   names_anything(options, registration)) {
+		apply_options(registration, options, false, now);
+		ticket = registry->operations->save(registry->context, registration);
+		if (ticket > *ret_ticket)
+			*ret_ticket = ticket;
+		if (registration_is_live(registration))
+			timers_set(registry->timers, &registration->timer, registration->deadline);
+	}
+	if (registration->ticket > *ret_ticket)
+		*ret_ticket = registration->ticket;
+	ret_answer->registration = registration;
+	ret_answer->is_new = anew;
+	return PROTO_OK;
+}
+
+enum proto_error registry_register(struct registry *registry, uid_t uid, struct endpoint *endpoint,
+				   const char *request_id, const struct registration_options *options,
+				   int64_t now, int64_t wall, struct register_answer *ret_answer,
+				   uint64_t *ret_ticket)
+{
+	struct future *future = registry_find_future(registry, endpoint, request_id);
+	struct registration *registration = future ? stake_of(future, uid) : NULL;
+	struct owner *owner = registry_owner(registry, uid);
+
+	if (registration)
+		return register_again(registry, registration, options, now, wall, ret_answer, ret_ticket);
+	if (owner && owner->count >= registry->limits.max_registrations_per_uid)
+		return PROTO_LIMIT_EXCEEDED;
+	if (future && options->has.accept && options->accept_protobuf != future->accept_protobuf &&
+	    future_is_settled(future))
+		return PROTO_CONFLICT;
+	if (!future)
+		future = future_new(registry, endpoint, request_id);
+	if (options->restart_if_ended && !future_has_live_stake(future) && !future->in_flight)
+		future->final = result_unref(future->final);
+	if (!future_is_settled(future))
+		future_fix(future, options);
+	registration = registration_new(registry, owner_get(registry, uid), future);
+	registration->registered_wall = wall;
+	registration->registered_by = options->peer;
+	if (options->has.metadata)
+		registration->metadata = xstrdup(options->metadata);
+	apply_options(registration, options, true, now);
+	begin(registry, registration);
+	if (registration->ticket > *ret_ticket)
+		*ret_ticket = registration->ticket;
+	ret_answer->registration = registration;
+	ret_answer->is_new = true;
+	return PROTO_OK;
+}
+
+/* Ending. */
+
+static void idle_if_abandoned(struct registry *registry, struct future *future)
+{
+	if (!future_has_live_stake(future))
+		registry->operations->future_idle(registry->context, future);
+}
+
+bool registry_end(struct registry *registry, struct registration *registration, struct result *result)
+{
+	if (registration->phase != REGISTRATION_LIVE && registration->phase != REGISTRATION_SAVING) {
+		result_unref(result);
+		return false;
+	}
+	end_stake(registry, registration, result);
+	idle_if_abandoned(registry, registration->future);
+	return true;
+}
+
+void registry_end_future(struct registry *registry, struct future *future, struct result *result, bool sticky)
+{
+	struct registration *registration;
+
+	if (sticky) {
+		result_unref(future->final);
+		future->final = result_ref(result);
+	}
+	future_set_state(&registry->census, future, result->ok ? FUTURE_COMPLETED : FUTURE_FAILED);
+	SLIST_FOREACH (registration, &future->registrations, in_future) {
+		if (registration->phase == REGISTRATION_LIVE || registration->phase == REGISTRATION_SAVING)
+			end_stake(registry, registration, result_ref(result));
+	}
+	result_unref(result);
+}
+
+bool registry_cancel(struct registry *registry, struct registration *registration, int64_t wall)
+{
+	if (registration->phase != REGISTRATION_LIVE && registration->phase != REGISTRATION_SAVING)
+		return false;
+	return registry_end(registry, registration,
+			    result_failed(error_new(ERROR_CANCELLED, CATEGORY_NONE, 0,
+						    "the registration was cancelled", NULL),
+					  wall));
+}
+
+static void begin_removal(struct registry *registry, struct registration *registration,
+			  enum gone_reason reason)
+{
+	gone_remember(&registry->gone,
+		      gone_hash(registry, registration->owner->uid, registration->future->endpoint,
+				registration->future->request_id),
+		      reason);
+	set_phase(registry, registration, REGISTRATION_REMOVING,
+		  registry->operations->remove(registry->context, registration));
+}
+
+bool registry_ack(struct registry *registry, struct registration *registration)
+{
+	if (registration->phase != REGISTRATION_ENDED)
+		return false;
+	begin_removal(registry, registration, GONE_ACKED);
+	return true;
+}
+
+void registry_delivered(struct registry *registry, struct registration *registration, int64_t now)
+{
+	if (registration->phase != REGISTRATION_ENDED || registration->delivered)
+		return;
+	registration->delivered = true;
+	timers_set(registry->timers, &registration->timer, now + registry->limits.retention_delivered);
+}
+
+void registry_unlink_peer(struct registry *registry, uid_t uid, uint64_t peer, int64_t wall)
+{
+	struct owner *owner = registry_owner(registry, uid);
+	struct registration_links *links, *next;
+
+	for (links = owner ? LIST_FIRST(&owner->linked) : NULL; links; links = next) {
+		next = LIST_NEXT(links, in_owner);
+		if (links_remove(links, peer) == 0)
+			registry_cancel(registry, links->registration, wall);
+	}
+}
+
+/* What the store and the clock have to say. */
+
+static void settle_saving(struct registry *registry, struct registration *registration, bool stored)
+{
+	struct future *future = registration->future;
+
+	if (!stored) {
+		registration_destroy(registry, registration);
+		return;
+	}
+	if (!future_has_live_stake(future) && !future->in_flight)
+		future_restart(future);
+	set_phase(registry, registration, REGISTRATION_LIVE, 0);
+	timers_set(registry->timers, &registration->timer, registration->deadline);
+	registration->announced = true;
+	registry->operations->registered(registry->context, registration);
+	registry->operations->future_live(registry->context, future);
+}
+
+static void settle_ending(struct registry *registry, struct registration *registration, bool stored,
+			  int64_t now)
+{
+	if (!stored) {
+		/* The result may exist only here: it goes on waiting for the store, and nobody is told. */
+		set_phase(registry, registration, REGISTRATION_ENDING,
+			  registry->operations->save_end(registry->context, registration));
+		return;
+	}
+	set_phase(registry, registration, REGISTRATION_ENDED, 0);
+	timers_set(registry->timers, &registration->timer, now + registry->limits.retention);
+	if (!registration->announced) {
+		registration->announced = true;
+		registry->operations->registered(registry->context, registration);
+	}
+	registry->operations->ended(registry->context, registration);
+}
+
+void registry_settle(struct registry *registry, uint64_t ticket, bool stored, int64_t now)
+{
+	struct registration *registration;
+
+	while ((registration = TAILQ_FIRST(&registry->pending)) && registration->ticket <= ticket) {
+		switch ((enum registration_phase)registration->phase) {
+		case REGISTRATION_SAVING:
+			settle_saving(registry, registration, stored);
+			break;
+		case REGISTRATION_ENDING:
+			settle_ending(registry, registration, stored, now);
+			break;
+		case REGISTRATION_REMOVING:
+			if (stored)
+				registration_destroy(registry, registration);
+			else
+				set_phase(registry, registration, REGISTRATION_ENDED, 0);
+			break;
+		case REGISTRATION_LIVE:
+		case REGISTRATION_ENDED:
+			abort(); /* not pending: set_phase() keeps the list */
+		}
+	}
+}
+
+/* The last error seen, or api_timeout if there was none. */
+static struct error *deadline_error(const struct registration *registration)
+{
+	const struct error *last = registration->future->last_error;
+	const char *reason = registration->deadline_is_max_age ? "max_age" : "poll_deadline";
+	int64_t timeout = registration->poll_timeout;
+	char data[96], message[160];
+
+	if (timeout == TIME_NEVER)
+		timeout = registration->future->endpoint->max_age;
+	if (last) {
+		snprintf(data, sizeof(data), "\"exit_reason\":\"%s\",\"timeout_ms\":%lld", reason,
+			 (long long)(timeout / USEC_PER_MSEC));
+		return error_with_data(last, data);
+	}
+	snprintf(data, sizeof(data), "\"reason\":\"%s\",\"timeout_ms\":%lld", reason,
+		 (long long)(timeout / USEC_PER_MSEC));
+	snprintf(message, sizeof(message), "no final answer within the %s of %lld ms",
+		 registration->deadline_is_max_age ? "maximum age" : "poll timeout",
+		 (long long)(timeout / USEC_PER_MSEC));
+	return error_new(ERROR_API_TIMEOUT, CATEGORY_NONE, 0, message, data);
+}
+
+static void expire(struct registry *registry, struct registration *registration, int64_t now)
+{
+	bool cancelled = !registration->result->ok && registration->result->error->type == ERROR_CANCELLED;
+
+	if (!LIST_EMPTY(&registration->waits)) {
+		timers_set(registry->timers, &registration->timer, now + PINNED_RETRY);
+		return;
+	}
+	registry->operations->expired(registry->context, registration);
+	begin_removal(registry, registration, cancelled ? GONE_CANCELLED : GONE_RETENTION);
+}
+
+static void on_timer(void *context, struct timer *timer, int64_t now)
+{
+	struct registry *registry = context;
+	struct registration *registration = container_of(timer, struct registration, timer);
+
+	if (registration->phase == REGISTRATION_LIVE)
+		registry_end(registry, registration,
+			     result_failed(deadline_error(registration), now + registry->wall_offset));
+	else if (registration->phase == REGISTRATION_ENDED)
+		expire(registry, registration, now);
+}
