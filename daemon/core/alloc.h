@@ -10,7 +10,10 @@
 
 /* Zeroed memory, never NULL; free with free(). */
 void *xzalloc(size_t size);
-/* Never NULL. NULL in, NULL out. */
+/* An array made longer or shorter, as by reallocarray(); new elements are not set. Never NULL. */
+void *xreallocarray(void *memory, size_t count, size_t size);
+/* Copies, to be freed with free(). Never NULL, except NULL in, NULL out. xstrndup() copies at most `size`
+ * bytes. */
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, size_t size);
 

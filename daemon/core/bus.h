@@ -45,11 +45,14 @@ struct bus_subscriber {
 };
 struct bus {
 	TAILQ_HEAD(, bus_subscriber) subscribers;
+	struct bus_walk *walk; /* private: deliveries under way, the innermost first */
 	uint64_t published[EVENT_KIND_COUNT];
 };
 
 void bus_init(struct bus *bus);
-/* The subscriber is the caller's memory; it must be unsubscribed before it goes. */
+/* The subscriber is the caller's memory; it must be unsubscribed before it goes. Both calls, and
+ * bus_publish(), are allowed inside notify(): one that is taken out is not called any more, one that is added
+ * may miss what is just being delivered. */
 void bus_subscribe(struct bus *bus, struct bus_subscriber *subscriber);
 void bus_unsubscribe(struct bus *bus, struct bus_subscriber *subscriber);
 void bus_publish(struct bus *bus, const struct bus_event *event);

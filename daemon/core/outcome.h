@@ -1,9 +1,7 @@
 /*
  * What an answer of the server meant. Pure: it is handed what came over the wire and says which of the known
- * outcomes it is. It decides nothing: what follows from an outcome is policy.
- *
- * The body is seen once, as it arrives: the reader keeps only the few members that tell the outcomes apart,
- * so that a result of any size passes through without being held here.
+ * outcomes it is. It decides nothing: what follows from an outcome is policy. The body has been seen by an
+ * outcome_reader as it arrived.
  */
 #ifndef TINKEX_CORE_OUTCOME_H
 #define TINKEX_CORE_OUTCOME_H
@@ -11,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/json_scan.h"
+#include "outcome_reader.h"
 #include "result.h"
 
 /* X(constant, name for logs, metrics and last outcomes) */
@@ -54,7 +52,6 @@ const char *queue_state_name(enum queue_state state);
 enum queue_state queue_state_from_text(const char *text);
 
 #define OUTCOME_TEXT_MAX   512                /* bytes kept of a reason */
-#define OUTCOME_BODY_MAX   (8 * 1024)         /* bytes kept of an error's body */
 #define RETRY_AFTER_MAX_US INT64_C(600000000) /* 10 minutes: a longer wait is cut to it */
 
 /* How the exchange went, apart from the body. */
@@ -69,38 +66,10 @@ struct answer {
 	const char *retry_after_ms;
 	int64_t wall_now; /* for Retry-After as a date; microseconds since 1970 */
 };
-
-/* Members of a body that matter, in the order of outcome_reader.members. */
-enum outcome_member {
-	MEMBER_TYPE,
-	MEMBER_STATUS,
-	MEMBER_RESULT,
-	MEMBER_ERROR,
-	MEMBER_CATEGORY,
-	MEMBER_QUEUE_STATE,
-	MEMBER_QUEUE_STATE_REASON,
-	MEMBER_RETRY_AFTER_MS,
-	MEMBER_PAYLOAD_SIZE,
-	MEMBER_DETAIL,
-	MEMBER_MESSAGE,
-	MEMBER_COUNT
-};
-
-/* Fed with the body as it arrives; about 12 KiB, one for each poll whose answer has begun. */
-struct outcome_reader {
-	struct json_scan scan;
-	struct json_member members[MEMBER_COUNT];
-	uint64_t size;                /* body bytes seen */
-	bool json_ok;                 /* no error so far */
-	char head[OUTCOME_BODY_MAX];  /* the body's first bytes, for error bodies */
-	char small[MEMBER_COUNT][64]; /* captured values; longer ones have their own */
-	char reason[OUTCOME_TEXT_MAX];
-	char error[2048];
-	char detail[1024];
-};
-void outcome_reader_init(struct outcome_reader *reader);
-/* Line breaks between tokens are made spaces in `data`, so that a stored result is one line. */
-void outcome_reader_feed(struct outcome_reader *reader, char *data, size_t size);
+static inline bool answer_is_success(const struct answer *answer)
+{
+	return answer->status >= 200 && answer->status < 300;
+}
 
 struct outcome {
 	enum outcome_kind kind;
@@ -115,13 +84,15 @@ struct outcome {
 	char reason[OUTCOME_TEXT_MAX];
 	int64_t retry_after; /* microseconds; -1: not given */
 	bool key_changed;    /* 401: the key read again differs from the one that was sent */
-	/* whatever is wrong: the error object as it would end a registration; owned reference, NULL when
-	 * nothing is wrong */
+	/* Whatever is wrong: the error object as it would end a registration; owned reference, NULL when
+	 * nothing is wrong. Its data holds the server's body as `body` (JSON), `body_text` or `body_base64`
+	 * (a 2xx answer that is no JSON), each bounded. */
 	struct error *error;
 };
-/* Says what the answer meant. `reader` has been fed the whole body (NULL: there was none). `own_400` is the
- * profile's setting that a 400 {"detail"} and a 500 "Unknown error" are failed futures (SkyRL). `max_result`
- * bytes. */
+/* Says what the answer meant. `reader` has been fed the whole body, as far as it came (NULL: there was none).
+ * `skyrl` is the policy's setting that a 400 {"detail"} and a 500 "Unknown error" are failed futures: their
+ * error then is `request_failed`. A result that is announced as larger than `max_result` bytes is too large.
+ */
 void outcome_classify(const struct answer *answer, struct outcome_reader *reader, bool skyrl,
 		      uint64_t max_result, struct outcome *ret_outcome);
 /* Drops the error reference. */

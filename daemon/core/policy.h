@@ -17,12 +17,12 @@ enum action {
 	ACTION_BACKOFF,  /* wait backoff(iteration) */
 	ACTION_PACED,    /* at once if the server held the poll, else backoff(quick answers in a row) */
 	ACTION_BACKOFF_FAILURES, /* wait backoff(failures in a row) */
-	ACTION_RETRY_BRIEFLY,    /* up to 3 times, 1 s apart, on a fresh connection; then terminal */
-	ACTION_SERVER_FAILURE,   /* by each registration's on_server_failure: end it, or backoff(iteration) */
-	ACTION_NETWORK,  /* by each registration's on_network_error: end it, or wait behind the gate */
-	ACTION_GATE,     /* the endpoint's gate closes; the future waits behind it */
-	ACTION_AUTH,     /* by the endpoint's on_auth_error: terminal, or hold behind the gate */
-	ACTION_TERMINAL, /* everybody's end */
+	ACTION_RETRY_BRIEFLY, /* up to BRIEF_RETRIES times, 1 s apart, on a fresh connection; then terminal */
+	ACTION_SERVER_FAILURE, /* by each registration's on_server_failure: end it, or backoff(iteration) */
+	ACTION_NETWORK,        /* by each registration's on_network_error: end it, or wait behind the gate */
+	ACTION_GATE,           /* the endpoint's gate closes; the future waits behind it */
+	ACTION_AUTH,           /* by the endpoint's on_auth_error: terminal, or hold behind the gate */
+	ACTION_TERMINAL,       /* everybody's end */
 };
 
 enum on_failure { ON_FAILURE_DEFAULT, ON_FAILURE_FAIL, ON_FAILURE_RETRY };
@@ -59,7 +59,8 @@ struct history {
 	int64_t held;           /* request sent to first byte (or to giving up), microseconds */
 	struct backoff backoff; /* the shortest that its registrations ask for */
 };
-#define PACED_HOLD INT64_C(1000000) /* a poll held for this long may be followed at once */
+#define PACED_HOLD    INT64_C(1000000) /* a poll held for this long may be followed at once */
+#define BRIEF_RETRIES 3
 
 enum why_scheduled { WHY_NOTHING, WHY_BACKOFF, WHY_RETRY_AFTER };
 struct verdict {
@@ -69,7 +70,9 @@ struct verdict {
 	enum why_scheduled why;
 	bool fresh_connection; /* the next poll must not re-use one */
 };
-/* Pure. Every ACTION_* that only means "again at T" comes back as ACTION_BACKOFF with its delay. */
+/* Pure. Every ACTION_* that only means "again at T" comes back as ACTION_BACKOFF with its delay; none but the
+ * at-once after a held poll is shorter than the policy's backoff_min. A second metadata answer is
+ * ACTION_TERMINAL although the outcome holds no error: the caller says what is wrong. */
 struct verdict policy_decide(const struct policy *policy, const struct outcome *outcome,
 			     const struct history *history);
 

@@ -53,8 +53,9 @@ struct error {
 	char *message;    /* UTF-8, control bytes removed; owned */
 	char *data;       /* text of a JSON object's members without its braces, may be "" ; owned */
 };
-/* Copies message and data (NULL: ""). `data` must be well-formed members: "\"reason\":\"lost\"". Never NULL.
- */
+/* Copies message and data (NULL: ""); the copy of the message is cleaned (see text.h). `data` must be
+ * well-formed members in one line: "\"reason\":\"lost\"". Never NULL; without memory for a large `data` that
+ * is left out. */
 struct error *error_new(enum error_type type, enum error_category category, unsigned status,
 			const char *message, const char *data);
 /* The same with further members for data in front: a new object. */

@@ -30,15 +30,25 @@ enum timer_kind {
 
 struct timer {
 	int64_t when;  /* valid while armed */
-	uint32_t slot; /* place in the heap + 1; 0: not armed */
+	uint32_t slot; /* private: place in the heap or among the late ones, from 1; 0: not armed */
 	uint8_t kind;  /* enum timer_kind */
 };
 
 typedef void timer_handler(void *context, struct timer *timer, int64_t now);
 
+/* The time stands beside the pointer, so that ordering the heap does not touch the timers themselves. */
+struct timers_entry {
+	int64_t when;
+	struct timer *timer;
+};
+
 struct timers {
-	struct timer **heap;
+	struct timers_entry *heap; /* each with up to four children */
 	size_t count, capacity;
+	struct timer **late; /* armed by handlers for what is already past, until the run is over */
+	size_t late_count, late_capacity;
+	bool running;
+	int64_t running_at;
 	struct {
 		timer_handler *handler;
 		void *context;
@@ -46,7 +56,9 @@ struct timers {
 };
 
 void timers_init(struct timers *timers);
+/* Gives the memory back; timers that are still armed are left as they are and must not be touched again. */
 void timers_release(struct timers *timers);
+/* Every kind that is armed needs its handler, for the life of `timers`. */
 void timers_handle(struct timers *timers, enum timer_kind kind, timer_handler *handler, void *context);
 
 static inline void timer_init(struct timer *timer, enum timer_kind kind)
@@ -59,13 +71,16 @@ static inline bool timer_armed(const struct timer *timer)
 {
 	return timer->slot != 0;
 }
-/* Arms or re-arms; TIME_NEVER disarms. Aborts when memory is gone. */
+/* Arms or re-arms; TIME_NEVER disarms. Timers for the same time run in no particular order. Aborts when
+ * memory is gone. */
 void timers_set(struct timers *timers, struct timer *timer, int64_t when);
 void timers_cancel(struct timers *timers, struct timer *timer);
 /* When the next timer is due; TIME_NEVER if none. */
 int64_t timers_next(const struct timers *timers);
 /* Calls the handlers of all that is due at `now`, earliest first; each is disarmed before its handler runs.
- * Timers that handlers arm for `now` or earlier wait for the next call, so that one call always ends. */
+ * Timers that handlers arm for `now` or earlier wait for the next call, so that one call always
+ * ends; that includes one that was due already and is armed anew before its turn. Handlers may arm and cancel
+ * any timer, but not call this. */
 void timers_run(struct timers *timers, int64_t now);
 
 #endif
