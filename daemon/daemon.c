@@ -70,9 +70,7 @@ static uint64_t on_remove(void *context, const struct registration *registration
 
 static void on_future_live(void *context, struct future *future)
 {
-	struct daemon *daemon = context;
-
-	scheduler_add(daemon->scheduler, future, loop_now(daemon->loop));
+	scheduler_add(((struct daemon *)context)->scheduler, future, 0);
 }
 
 static void on_future_idle(void *context, struct future *future)

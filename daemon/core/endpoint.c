@@ -122,7 +122,7 @@ static enum gate_change gate_close(struct endpoint *endpoint, const struct gate_
 {
 	struct gate *gate = &endpoint->gate;
 
-	if (report->sent_at < gate->closed_at || gate->cause == GATE_NO_KEY) {
+	if (report->closings != gate->closings || gate->cause == GATE_NO_KEY) {
 		late_failure(gate, report, now);
 		return GATE_UNCHANGED;
 	}
@@ -137,7 +137,7 @@ static enum gate_change gate_close(struct endpoint *endpoint, const struct gate_
 		gate->since[report->cause] = now;
 	gate->until = now + closing_time(&endpoint->policy, report, gate->counts[report->cause]++);
 	gate->cause = report->cause;
-	gate->closed_at = now;
+	gate->closings++;
 	gate->probe = 0;
 	return GATE_CLOSED;
 }
@@ -150,7 +150,7 @@ enum gate_change endpoint_gate_report(struct endpoint *endpoint, const struct ga
 	if (report->cause != GATE_NONE)
 		return gate_close(endpoint, report, now);
 	if (gate->cause == GATE_NONE) {
-		if (report->sent_at >= gate->closed_at)
+		if (report->closings == gate->closings)
 			forget_failures(gate);
 		return GATE_UNCHANGED;
 	}
@@ -187,7 +187,7 @@ enum gate_change endpoint_gate_key(struct endpoint *endpoint, bool have_key, int
 		forget_failures(gate);
 		gate->cause = GATE_NO_KEY;
 		gate->until = TIME_NEVER;
-		gate->closed_at = now;
+		gate->closings++;
 		gate->probe = 0;
 		return GATE_CLOSED;
 	}

@@ -36,9 +36,10 @@ const char *gate_cause_name(enum gate_cause cause);
 struct gate {
 	enum gate_cause cause; /* GATE_NONE: open */
 	int64_t until;         /* closed: when a probe may go out; TIME_NEVER: not by time (no key) */
-	int64_t closed_at;     /* when it last closed; polls sent earlier raise no counter */
-	uint64_t probe;        /* id of the future whose poll is the probe; 0: none in flight */
-	struct timer timer;    /* `until`, then the probe's second of being held */
+	uint32_t closings;  /* how often it has closed: polls handed out before the last time raise no counter
+			     */
+	uint64_t probe;     /* id of the future whose poll is the probe; 0: none in flight */
+	struct timer timer; /* `until`, then the probe's second of being held */
 	uint32_t counts[GATE_CAUSE_COUNT]; /* failures in a row */
 	int64_t since[GATE_CAUSE_COUNT];   /* monotonic: first failure without a good answer; 0: none */
 };
@@ -94,7 +95,7 @@ bool endpoint_allows(const struct endpoint *endpoint, uid_t uid, gid_t gid, cons
 /* What one answered poll says about the gate. */
 struct gate_report {
 	enum gate_cause cause; /* GATE_NONE: answered without any */
-	int64_t sent_at;       /* when the poll was handed out */
+	uint32_t closings;     /* gate.closings when the poll was handed out */
 	int64_t retry_after;   /* microseconds the server asked for; -1: nothing */
 	uint64_t future;
 };

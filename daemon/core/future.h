@@ -84,6 +84,7 @@ struct future {
 	uint64_t payload_size; /* told by a metadata answer */
 	uint32_t iteration;    /* polls so far: the number of the next one */
 	uint32_t quick_answers, failures;
+	uint32_t gate_closings;      /* of the endpoint's gate, when the poll in flight was handed out */
 	int32_t create_roundtrip_ms; /* -1: not given */
 	uint16_t last_http_status;
 	uint8_t brief_retries;

@@ -393,7 +393,7 @@ static bool names_anything(const struct registration_options *options,
 {
 	return options->has.poll_timeout || options->has.http_timeout || options->has.backoff_initial ||
 	       options->has.backoff_max || options->has.on_network_error || options->has.on_server_failure ||
-	       options->has.metadata || (registration->links && !(options->has.linked && options->linked));
+	       options->has.metadata || registration->links;
 }
 
 bool error_is_last_word(const struct error *error)

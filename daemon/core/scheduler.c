@@ -101,7 +101,10 @@ void scheduler_add(struct scheduler *scheduler, struct future *future, int64_t w
 {
 	if (future->in_flight || future->lane || timer_armed(&future->due))
 		return;
-	scheduler_schedule(scheduler, future, when, WHY_NOTHING);
+	if (when)
+		scheduler_schedule(scheduler, future, when, WHY_NOTHING);
+	else
+		scheduler_enqueue(scheduler, future, false);
 }
 
 void scheduler_release_budget(struct scheduler *scheduler, struct future *future)
@@ -236,6 +239,7 @@ static bool start(struct scheduler *scheduler, struct future *future)
 	future->in_flight = true;
 	future->fresh_connection = false;
 	future->iteration++;
+	future->gate_closings = endpoint->gate.closings;
 	endpoint->in_flight++;
 	scheduler->metrics->polls++;
 	set_state(scheduler, future, FUTURE_POLLING);
@@ -251,16 +255,18 @@ static bool run_endpoint(struct scheduler *scheduler, struct endpoint *endpoint,
 		if (!(future = lanes_peek(&endpoint->ready)) || !endpoint_may_poll(endpoint, now, &probe))
 			return false;
 		lanes_pop(&endpoint->ready);
-		if (!start(scheduler, future)) {
-			scheduler_schedule(scheduler, future, now + START_RETRY, WHY_BACKOFF);
-			return false;
-		}
 		if (probe) {
 			/* From here on the gate's timer belongs to the probe: see scheduler_poll_sent(). */
 			timers_cancel(scheduler->timers, &endpoint->gate.timer);
 			endpoint->gate.probe = future->id;
+		}
+		if (!start(scheduler, future)) {
+			endpoint_gate_probe_lost(endpoint, future->id);
+			scheduler_schedule(scheduler, future, now + START_RETRY, WHY_BACKOFF);
 			return false;
 		}
+		if (probe)
+			return false;
 	}
 	return true;
 }

@@ -66,7 +66,8 @@ struct scheduler *scheduler_new(const struct scheduler_operations *operations, v
 struct scheduler *scheduler_free(struct scheduler *scheduler);
 void scheduler_set_endpoints(struct scheduler *scheduler, struct endpoint **endpoints, size_t n_endpoints);
 
-/* A future has its first live registration: due now (or at `when`, for spreading out after a restart). */
+/* A future has its first live registration: due at once, behind those that are due already (`when` 0), or at
+ * `when`, for spreading out after a restart. */
 void scheduler_add(struct scheduler *scheduler, struct future *future, int64_t when);
 /* No live registration is left. */
 void scheduler_drop(struct scheduler *scheduler, struct future *future);

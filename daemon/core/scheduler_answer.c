@@ -92,7 +92,7 @@ static enum gate_cause report_to_gate(const struct answered_poll *poll)
 	struct endpoint *endpoint = poll->future->endpoint;
 	struct gate_report report = {
 		.cause = gate_cause_of(poll),
-		.sent_at = poll->report->handed_out,
+		.closings = poll->future->gate_closings,
 		.retry_after = poll->outcome->kind == OUTCOME_RATE_LIMITED ? poll->outcome->retry_after : -1,
 		.future = poll->future->id,
 	};

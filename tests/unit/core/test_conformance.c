@@ -314,8 +314,8 @@ START_TEST(S10)
 		struct registration *registration;
 
 		snprintf(id, sizeof(id), "s%u", statuses[i]);
-		world_script(world, strdup(id), false,
-			     &(struct scripted)STATUS(statuses[i], "{\"detail\":\"no\"}"), 1);
+		world_script(world, id, false, &(struct scripted)STATUS(statuses[i], "{\"detail\":\"no\"}"),
+			     1);
 		registration = world_register(world, ME, id, NULL);
 		ck_assert(world_run_to_end(world, registration, HOUR));
 		ck_assert(!registration->result->ok);

@@ -57,9 +57,7 @@ static bool settle(struct world *world)
 
 static void on_future_live(void *context, struct future *future)
 {
-	struct world *world = context;
-
-	scheduler_add(world->scheduler, future, world->now);
+	scheduler_add(((struct world *)context)->scheduler, future, 0);
 }
 
 static void on_future_idle(void *context, struct future *future)
@@ -247,7 +245,7 @@ static void answer_poll(struct world *world, struct world_poll *poll)
 	struct outcome outcome;
 
 	poll->end = world->now;
-	outcome_reader_init(reader);
+	outcome_reader_init(reader, &answer);
 	buffer_puts(&body, scripted->body ? scripted->body : "");
 	if (body.size)
 		outcome_reader_feed(reader, body.data, body.size);
@@ -387,7 +385,7 @@ void world_script(struct world *world, const char *request_id, bool repeat, cons
 
 	ck_assert_uint_le(world->n_scripts, ARRAY_LEN(world->scripts));
 	ck_assert_uint_le(n, MAX_SCRIPT);
-	script->request_id = request_id;
+	snprintf(script->request_id, sizeof(script->request_id), "%s", request_id);
 	script->repeat = repeat;
 	script->n = n;
 	memcpy(script->answers, answers, n * sizeof(*answers));

@@ -22,7 +22,7 @@
 
 #define MAX_SCRIPT 64
 #define MAX_POLLS  4096
-#define MAX_EVENTS 1024
+#define MAX_EVENTS 8192
 
 /* One answer of the server. */
 struct scripted {
@@ -36,7 +36,7 @@ struct scripted {
 };
 
 struct script {
-	const char *request_id;
+	char request_id[32];
 	struct scripted answers[MAX_SCRIPT];
 	size_t n, next;
 	bool repeat; /* the last answer again and again */
