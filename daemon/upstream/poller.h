@@ -1,6 +1,7 @@
 /*
- * One poll: builds the request of a future, runs it as a transfer, reads the answer as it arrives, and says what it meant.
- * The only user of http.h and credential.h besides the composition root. Knows futures by their ids only.
+ * One poll: builds the request of a future, runs it as a transfer, reads the answer as it arrives, and says
+ * what it meant. The only user of http.h and credential.h besides the composition root. Knows futures by
+ * their ids only.
  */
 #ifndef TINKEX_UPSTREAM_POLLER_H
 #define TINKEX_UPSTREAM_POLLER_H
@@ -21,21 +22,24 @@ struct upstream; /* one endpoint's: its http pool and its credential */
 struct poller_operations {
 	/* The request went out. */
 	void (*sent)(void *context, uint64_t future);
-	/* The transfer is over and removed. `outcome` is released by the poller afterwards, report->body unreferenced unless stolen. */
+	/* The transfer is over and removed. `outcome` is released by the poller afterwards, report->body
+	 * unreferenced unless stolen. */
 	void (*done)(void *context, uint64_t future, struct outcome *outcome, struct poll_report *report);
 	/* An endpoint's key appeared, changed or went. */
 	void (*key_changed)(void *context, struct endpoint *endpoint, bool have_key);
 };
 
 /* curl_global_init() belongs to it. 0 or negative errno. */
-_must_check_ int poller_new(struct loop *loop, struct metrics *metrics, const struct poller_operations *operations,
-			    void *context, uint64_t max_result_bytes, struct poller **ret_poller);
+_must_check_ int poller_new(struct loop *loop, struct metrics *metrics,
+			    const struct poller_operations *operations, void *context,
+			    uint64_t max_result_bytes, struct poller **ret_poller);
 /* Aborts whatever is in flight; no callbacks. */
 struct poller *poller_free(struct poller *poller);
 
-/* Gives an endpoint its upstream (endpoint->upstream), or a new one after a reload: polls in flight on the old one end as they would have. Keeps endpoint->capacity up to date from then on. */
-_must_check_ int poller_attach(struct poller *poller, struct endpoint *endpoint, const struct config_endpoint *config,
-			       char **ret_message);
+/* Gives an endpoint its upstream (endpoint->upstream), or a new one after a reload: polls in flight on the
+ * old one end as they would have. Keeps endpoint->capacity up to date from then on. */
+_must_check_ int poller_attach(struct poller *poller, struct endpoint *endpoint,
+			       const struct config_endpoint *config, char **ret_message);
 void poller_detach(struct poller *poller, struct endpoint *endpoint);
 bool poller_have_key(const struct endpoint *endpoint);
 
@@ -45,8 +49,8 @@ bool poller_abort(struct poller *poller, uint64_t future);
 
 /* For `endpoints` and `stats`. */
 struct upstream_status {
-	uint32_t connections;	/* open now */
-	unsigned http_version;	/* 0: not known yet, 11, 20 */
+	uint32_t connections;  /* open now */
+	unsigned http_version; /* 0: not known yet, 11, 20 */
 };
 void poller_status(const struct endpoint *endpoint, struct upstream_status *ret_status);
 size_t poller_in_flight(const struct poller *poller);
