@@ -1,5 +1,6 @@
 /*
- * The listening socket and the peers it accepted: who is let in, how many, and the flush at the end of a turn.
+ * The listening socket and the peers it accepted: who is let in, how many, and the flush at the end of a
+ * turn.
  */
 #ifndef TINKEX_IPC_LISTENER_H
 #define TINKEX_IPC_LISTENER_H
@@ -16,18 +17,20 @@
 struct listener;
 
 struct listener_settings {
-	const char *path;   /* socket file */
+	const char *path; /* socket file */
 	mode_t mode;
-	gid_t group;	    /* (gid_t)-1: leave */
-	int fd;		    /* >= 0: a listening socket handed over by the service manager; path is then only for messages */
+	gid_t group; /* (gid_t)-1: leave */
+	int fd; /* >= 0: a listening socket handed over by the service manager; path is then only for messages
+		 */
 	uint32_t max_peers, max_peers_per_uid;
 	uint64_t max_peer_memory; /* bytes queued over all peers */
 };
 
-/* Binds (a stale socket file is replaced, a live one is refused with -EADDRINUSE) and listens. Negative errno with a sentence in
- * *ret_message, freed by the caller. */
-_must_check_ int listener_new(const struct listener_settings *settings, struct commands *commands, struct loop *loop,
-			      struct metrics *metrics, struct listener **ret_listener, char **ret_message);
+/* Binds (a stale socket file is replaced, a live one is refused with -EADDRINUSE) and listens. Negative errno
+ * with a sentence in *ret_message, freed by the caller. */
+_must_check_ int listener_new(const struct listener_settings *settings, struct commands *commands,
+			      struct loop *loop, struct metrics *metrics, struct listener **ret_listener,
+			      char **ret_message);
 /* Closes all peers; removes the socket file if it was bound here. */
 struct listener *listener_free(struct listener *listener);
 /* No further peers; those that are here go on. */
