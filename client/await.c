@@ -386,8 +386,7 @@ static bool await_was_forgotten(const struct await *await, size_t index, const t
 }
 
 /* Takes over `result`. */
-static int await_take(struct operation *operation, const struct request *request, size_t n,
-		      tinkex_result *result)
+static int await_take(struct operation *operation, struct request *request, size_t n, tinkex_result *result)
 {
 	_cleanup_(result_unrefp) tinkex_result *owned = result;
 	struct await *await = operation->await;
@@ -402,8 +401,9 @@ static int await_take(struct operation *operation, const struct request *request
 	if (n >= request->n_index)
 		return -EBADMSG;
 	index = request->index[n];
-	if ((await->slot[index] & SLOT_MASK) != SLOT_WAITING)
+	if ((await->slot[index] & SLOT_MASK) != SLOT_WAITING || request->open == 0)
 		return 0;
+	request->open--;
 	if (await_was_forgotten(await, index, owned)) {
 		await->slot[index] = SLOT_FORGOTTEN;
 		await->n_forgotten++;
@@ -527,13 +527,10 @@ static int await_answer_register(struct operation *operation, struct request *re
 }
 
 /* The daemon says that the call is over: then every id of it has had its outcome. */
-static int await_answer_await(struct operation *operation, struct request *request)
+static int await_answer_await(struct request *request)
 {
-	int r = 0;
+	int r = request->open > 0 ? -EBADMSG : 0;
 
-	for (size_t i = 0; i < request->n_index; i++)
-		if ((operation->await->slot[request->index[i]] & SLOT_MASK) == SLOT_WAITING)
-			r = -EBADMSG;
 	operation_drop_request(request, false);
 	return r;
 }
@@ -546,7 +543,7 @@ void await_answer(struct request *request, const struct message_reply *message)
 	if (request->kind == REQUEST_REGISTER)
 		r = await_answer_register(operation, request, message);
 	else
-		r = await_answer_await(operation, request);
+		r = await_answer_await(request);
 	if (r < 0) {
 		operation_abort(operation, r);
 		return;

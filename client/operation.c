@@ -136,7 +136,7 @@ static int operation_add_request(struct operation *operation, enum request_kind 
 		return -ENOMEM;
 	request->operation = operation;
 	request->kind = kind;
-	request->n_index = n;
+	request->n_index = request->open = n;
 	for (size_t i = 0; i < n; i++)
 		request->index[i] = index ? index[first + i] : (uint32_t)(first + i);
 	TAILQ_INSERT_TAIL(&operation->requests, request, link);

@@ -38,6 +38,7 @@ struct request {
 	enum request_kind kind; /* of an await's requests; else REQUEST_PLAIN */
 	int64_t id;             /* on this connection; 0: not sent */
 	bool answered;
+	size_t open; /* of an await: ids whose outcome has not come by it */
 	size_t n_index;
 	uint32_t index[]; /* which of the operation's ids it is about, in order */
 };
