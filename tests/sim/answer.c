@@ -276,7 +276,7 @@ static int take_member(struct parsing *parsing, const char *name, struct json_ob
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		if (strcmp(fields[i].name, name) == 0)
 			return take_field(parsing, &fields[i], value);
-	return wrong(parsing, "absent: answers have no such member");
+	return wrong(parsing, "left out: answers have no such member");
 }
 
 static void write_header(FILE *out, const char *name, struct json_object *value)

@@ -27,7 +27,7 @@ struct waiter {
 
 struct control {
 	struct sim *sim;
-	TAILQ_HEAD(, waiter) waiters;
+	TAILQ_HEAD(waiter_list, waiter) waiters;
 	struct event *wake;
 };
 

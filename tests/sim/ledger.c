@@ -16,12 +16,14 @@ enum {
 	STATUS_MAX = 1000,
 };
 
+TAILQ_HEAD(poll_list, poll);
+
 /* A request id that was polled. Lives while it has polls in flight or on record. */
 struct polled_id {
 	struct idmap_node node;
 	unsigned in_flight;
 	uint64_t references; /* polls that point here */
-	TAILQ_HEAD(, poll) polls;
+	struct poll_list polls;
 	char id[];
 };
 
@@ -36,8 +38,6 @@ struct poll {
 	struct ledger_source source;
 	struct record *record; /* NULL when only counters are kept */
 };
-
-TAILQ_HEAD(poll_list, poll);
 
 struct ledger {
 	uint64_t start_us, record_limit, ended_kept;
@@ -267,6 +267,11 @@ void ledger_other(struct ledger *ledger, const struct ledger_source *source,
 	}
 }
 
+void ledger_note_change(struct ledger *ledger)
+{
+	ledger->changes++;
+}
+
 uint64_t ledger_changes(const struct ledger *ledger)
 {
 	return ledger->changes;
@@ -309,6 +314,8 @@ struct json_object *ledger_stats(const struct ledger *ledger)
 {
 	struct json_object *object = json_object_new_object();
 	struct json_object *overlapped = json_object_new_array();
+	double start = (double)ledger->start_us / 1000000.0;
+	char text[32];
 
 	if (!object || !overlapped) {
 		json_object_put(object);
@@ -317,8 +324,8 @@ struct json_object *ledger_stats(const struct ledger *ledger)
 	}
 	add_count(object, "changes", ledger->changes);
 	add_time(object, "now_ms", ledger, clock_us());
-	json_object_object_add(object, "start_monotonic",
-			       json_object_new_double((double)ledger->start_us / 1000000.0));
+	snprintf(text, sizeof text, "%.6f", start);
+	json_object_object_add(object, "start_monotonic", json_object_new_double_s(start, text));
 	add_count(object, "polls", ledger->n_polls);
 	add_count(object, "reused", ledger->n_reused);
 	add_count(object, "overlaps", ledger->n_overlaps);

@@ -59,6 +59,8 @@ void ledger_poll_end(struct ledger *ledger, struct poll *poll, enum poll_outcome
 void ledger_other(struct ledger *ledger, const struct ledger_source *source,
 		  const struct http_request *request, int status);
 
+/* Something outside of the ledger happened that its readers may wait for. */
+void ledger_note_change(struct ledger *ledger);
 /* Rises with everything that happens above. */
 uint64_t ledger_changes(const struct ledger *ledger);
 /* Counters as members of a new object; NULL when there is no memory. */

@@ -87,7 +87,7 @@ static int watch_parent(struct event *event, struct event_base *base, int *ret_f
 		close(fd);
 		return -ENOMEM;
 	}
-	if (getppid() != parent || parent == 1) {
+	if (getppid() != parent) {
 		if (fd >= 0)
 			close(fd);
 		return -ESRCH;

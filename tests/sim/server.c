@@ -27,6 +27,7 @@ static void note_open(struct server *server, struct conn *conn)
 	server->counts.open++;
 	if (server->counts.open > server->counts.max_open)
 		server->counts.max_open = server->counts.open;
+	server->handler->changed(server->handler_arg);
 }
 
 static void on_accept(int fd, short what, void *arg)
@@ -106,12 +107,14 @@ void server_conn_closed(struct server *server, struct conn *conn)
 	server->counts.open--;
 	if (conn->polled)
 		server->counts.poll_open--;
+	server->handler->changed(server->handler_arg);
 	event_active(server->work, 0, 0);
 }
 
 void server_conn_refused(struct server *server)
 {
 	server->counts.refused++;
+	server->handler->changed(server->handler_arg);
 }
 
 void server_conn_is_poll(struct conn *conn)
@@ -197,7 +200,7 @@ int server_accept(struct server *server)
 {
 	event_del(server->resume);
 	if (server->listener < 0) {
-		int fd, error = open_socket(server, &fd);
+		int fd = -1, error = open_socket(server, &fd);
 
 		if (error < 0)
 			return error;

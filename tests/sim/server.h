@@ -21,7 +21,7 @@ enum {
 	SERVER_PRIORITIES = 2,
 };
 
-/* What the server does with a connection's requests. All three run on the loop. */
+/* What the server does with its connections and their requests. All of them run on the loop. */
 struct server_handler {
 	/* A whole request; must set conn->exchange, or have ended the connection. `request` dies on return.
 	 */
@@ -30,6 +30,8 @@ struct server_handler {
 	void (*drained)(struct conn *conn, void *arg);
 	/* The client closed during an exchange; clears conn->exchange. */
 	void (*gone)(struct conn *conn, void *arg);
+	/* The counts of connections changed. */
+	void (*changed)(void *arg);
 };
 
 struct server_counts {

@@ -173,14 +173,22 @@ static void on_gone(struct conn *conn, void *arg)
 	exchange_gone(conn->exchange);
 }
 
-static const struct server_handler handler = {on_request, on_drained, on_gone};
-
 static void on_changed(void *arg)
 {
 	struct sim *sim = arg;
 
 	control_changed(sim->control);
 }
+
+static void on_connections_changed(void *arg)
+{
+	struct sim *sim = arg;
+
+	ledger_note_change(sim->ledger);
+	control_changed(sim->control);
+}
+
+static const struct server_handler handler = {on_request, on_drained, on_gone, on_connections_changed};
 
 static int load_script_file(struct sim *sim, const char *path)
 {
