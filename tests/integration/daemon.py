@@ -56,7 +56,11 @@ class Peer:
     def __init__(self, path, timeout=WAIT_SECONDS):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.socket.close()
+            raise
         self.buffer = b""
         self.last_id = 0
         self.notifications = []
