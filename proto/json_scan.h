@@ -103,9 +103,9 @@ struct json_scan {
 	size_t n_wanted;
 	bool flatten; /* line breaks between tokens become spaces, in the fed memory: results must stay one
 			 line */
+	uint32_t depth_max; /* levels: the dialect's, may be lowered before the first bytes are fed */
 	/* private to json_scan.c */
 	enum json_dialect dialect;
-	uint32_t depth_max;
 	uint32_t depth;
 	uint8_t state;
 	uint8_t number;    /* how far a number is */
