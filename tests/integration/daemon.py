@@ -51,13 +51,17 @@ class CallError(Exception):
 
 
 class Peer:
-    """One connection. call() pairs replies with calls by their ids; notifications gather in .notifications."""
+    """One connection. call() pairs replies with calls by their ids; notifications gather in .notifications.
 
-    def __init__(self, path, timeout=WAIT_SECONDS):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    `connected`: a socket that somebody else has connected, in place of a path.
+    """
+
+    def __init__(self, path, timeout=WAIT_SECONDS, connected=None):
+        self.socket = connected or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         try:
-            self.socket.connect(path)
+            if not connected:
+                self.socket.connect(path)
         except OSError:
             self.socket.close()
             raise
