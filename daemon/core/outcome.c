@@ -9,8 +9,9 @@
 #include "text.h"
 #include "timers.h"
 
-#define ERROR_BODY_MAX (8 * 1024)   /* bytes of an error's body that go into its data */
-#define ERROR_DATA_MAX (256 * 1024) /* a body of OUTCOME_BODY_MAX as base64, and more */
+#define ERROR_BODY_DEPTH 24 /* with the levels of a reply around it a body stays within JSON_STRICT_DEPTH */
+#define ERROR_BODY_MAX   (8 * 1024)   /* bytes of an error's body that go into its data */
+#define ERROR_DATA_MAX   (256 * 1024) /* a body of OUTCOME_BODY_MAX as base64, and more */
 
 static const char *const kind_names[] = {
 #define X(constant, name) [constant] = name,
@@ -79,6 +80,7 @@ static bool make_strict(char *text, size_t size, struct json_range *ret_value)
 		return false;
 	json_names_init(names, key);
 	json_scan_init(&scan, JSON_STRICT, names, NULL, 0);
+	scan.depth_max = ERROR_BODY_DEPTH;
 	scan.flatten = true;
 	json_scan_feed(&scan, text, size);
 	strict = json_scan_finish(&scan) == JSON_OK;

@@ -124,22 +124,42 @@ static struct value member_value(const struct outcome_reader *reader, enum outco
 	return value;
 }
 
-/* Decodes a string that was cut somewhere: at most the last five bytes are a part of an escape or a
- * character.
- */
+/* The escape at `text` is that of a high surrogate. */
+static bool is_high_surrogate(const char *text)
+{
+	return (text[2] | 0x20) == 'd' && text[3] && strchr("89abAB", text[3]);
+}
+
+/* Bytes of the character that begins at text[at]; 0: it is cut. */
+static size_t character_step(const char *text, size_t size, size_t at)
+{
+	uint8_t first = (uint8_t)text[at];
+	size_t step = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4, pair = 0;
+
+	if (first == '\\')
+		step = at + 1 < size && text[at + 1] == 'u' ? 6 : 2;
+	/* Its other half may be what was cut off. */
+	if (step == 6 && at + step <= size && is_high_surrogate(text + at) &&
+	    (at + step == size || text[at + step] == '\\'))
+		pair = 6;
+	return at + step + pair <= size ? step : 0;
+}
+
+/* Decodes a string that passed the scanner and was cut somewhere, up to its last whole character. */
 static bool decode_cut(const char *text, size_t size, char *out, size_t capacity)
 {
 	char literal[LITERAL_MAX + 1];
-	size_t decoded;
+	size_t at = 1, step, decoded;
 
-	size = size < LITERAL_MAX ? size : LITERAL_MAX;
-	memcpy(literal, text, size);
-	for (size_t cut = 0; cut <= 5 && cut < size; cut++) {
-		literal[size - cut] = '"';
-		if (json_string_decode(literal, size - cut + 1, out, capacity, &decoded) != -EINVAL)
-			return true;
-	}
-	return false;
+	if (size > LITERAL_MAX)
+		size = LITERAL_MAX;
+	while (at < size && text[at] != '"' && (step = character_step(text, size, at)))
+		at += step;
+	if (at > size)
+		return false;
+	memcpy(literal, text, at);
+	literal[at] = '"';
+	return json_string_decode(literal, at + 1, out, capacity, &decoded) != -EINVAL;
 }
 
 static bool value_text(const struct value *value, char *out, size_t capacity)

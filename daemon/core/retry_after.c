@@ -7,8 +7,9 @@
 #include "proto/attributes.h"
 #include "timers.h"
 
-#define NUMBER_MAX INT64_C(1000000000000) /* larger ones are cut to it: it fits as seconds in microseconds   \
-					   */
+#define NUMBER_MAX                                                                                           \
+	INT64_C(1000000000000) /* larger ones are cut to it: it fits as seconds in microseconds              \
+				*/
 
 static const char *const weekdays[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
 				       "Thursday", "Friday", "Saturday"};
@@ -88,13 +89,12 @@ static bool read_time(const char **p, struct date *date)
 	return date->second >= 0;
 }
 
-/* Two digits mean the year that is at most 50 years ahead. */
+/* Two digits mean the last such year that is at most 50 years ahead. */
 static int64_t whole_year(int two_digits, int64_t wall_now)
 {
-	int64_t this_year = 1970 + wall_now / USEC_PER_SEC / 31556952;
-	int64_t year = this_year - this_year % 100 + two_digits;
+	int64_t limit = 1970 + wall_now / USEC_PER_SEC / 31556952 + 50;
 
-	return year > this_year + 50 ? year - 100 : year;
+	return limit - (limit - two_digits) % 100;
 }
 
 static bool read_field(const char **p, char field, int64_t wall_now, struct date *date)
