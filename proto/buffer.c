@@ -125,19 +125,14 @@ char *buffer_steal(struct buffer *buffer, size_t *ret_size, int *ret_error)
 {
 	int error = buffer->error;
 	size_t size = buffer->size;
-	char *data = NULL;
+	char *data = error ? NULL : realloc(buffer->data, size + 1);
 
-	if (!error) {
-		data = realloc(buffer->data, size + 1);
-		if (data)
-			buffer->data = NULL; /* it is the caller's now */
-		else
-			error = -ENOMEM;
-	}
+	if (data)
+		buffer->data = NULL; /* it is the caller's now */
 	buffer_release(buffer);
-	if (error) {
+	if (!data) {
 		if (ret_error)
-			*ret_error = error;
+			*ret_error = error ? error : -ENOMEM;
 		return NULL;
 	}
 	data[size] = 0;

@@ -59,6 +59,11 @@ static inline size_t json_plain_run(const char *p, const char *end)
 	return (size_t)(p - start);
 }
 
+static inline bool json_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static inline bool json_is_digit(char c)
 {
 	return c >= '0' && c <= '9';

@@ -599,7 +599,7 @@ bool json_scan_feed(struct json_scan *scan, char *data, size_t size)
 
 enum json_error json_scan_finish(struct json_scan *scan)
 {
-	char nothing = 0;
+	static char nothing; /* stands for the place behind the last byte; never written */
 
 	if (scan->error != JSON_OK || scan->state == EXPECT_NOTHING)
 		return scan->error;

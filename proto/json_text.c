@@ -267,9 +267,12 @@ int json_double_decode(const char *text, size_t size, double *ret_value)
 
 static void skip_marks(struct json_cursor *cursor)
 {
-	for (; cursor->at < cursor->size; cursor->at++)
-		if (!memchr(" \t\r\n,:", cursor->text[cursor->at], 6))
+	for (; cursor->at < cursor->size; cursor->at++) {
+		char c = cursor->text[cursor->at];
+
+		if (!json_is_space(c) && c != ',' && c != ':')
 			break;
+	}
 }
 
 /* Steps over a string literal; `at` stands on its opening quote. */
@@ -307,7 +310,7 @@ static void skip_value(struct json_cursor *cursor)
 				cursor->at++;
 				return;
 			}
-		} else if (depth == 0 && memchr(" \t\r\n,", c, 5)) {
+		} else if (depth == 0 && (json_is_space(c) || c == ',')) {
 			return;
 		}
 	}

@@ -96,9 +96,16 @@ void json_put_base64(struct buffer *buffer, const void *data, size_t size)
 	for (; size; p += 3) {
 		size_t n = size < 3 ? size : 3;
 		uint32_t bits = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
-		char out[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-			       n > 1 ? digits[bits >> 6 & 63] : '=', n > 2 ? digits[bits & 63] : '='};
+		char out[4];
 
+		out[0] = digits[bits >> 18];
+		out[1] = digits[bits >> 12 & 63];
+		out[2] = '=';
+		out[3] = '=';
+		if (n > 1)
+			out[2] = digits[bits >> 6 & 63];
+		if (n > 2)
+			out[3] = digits[bits & 63];
 		buffer_append(buffer, out, sizeof(out));
 		size -= n;
 	}

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json_lex.h"
+
 static size_t range_size(struct json_range range)
 {
 	return (size_t)(range.end - range.start);
@@ -22,7 +24,7 @@ static const char *member_text(const char *line, const struct json_member *membe
 bool message_is_blank(const char *line, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
-		if (!memchr(" \t\r\n", line[i], 4))
+		if (!json_is_space(line[i]))
 			return false;
 	return true;
 }
@@ -36,8 +38,8 @@ static _printf_(3, 4) bool fail(struct message_fault *ret_fault, enum proto_erro
 {
 	va_list args;
 
-	*ret_fault = (struct message_fault){.error = error};
 	va_start(args, format);
+	*ret_fault = (struct message_fault){.error = error};
 	vsnprintf(ret_fault->text, sizeof(ret_fault->text), format, args);
 	va_end(args);
 	return false;

@@ -441,6 +441,22 @@ START_TEST(test_depth)
 }
 END_TEST
 
+/* A scan may be given fewer levels than its dialect has. */
+START_TEST(test_depth_lowered)
+{
+	struct json_scan scan;
+	char text[] = "[[[[]]]]";
+
+	for (uint32_t max = 3; max <= 4; max++) {
+		json_scan_init(&scan, JSON_SERVER, NULL, NULL, 0);
+		scan.depth_max = max;
+		ck_assert(json_scan_feed(&scan, text, sizeof(text) - 1) == (max == 4));
+		ck_assert_int_eq(json_scan_finish(&scan), max == 4 ? JSON_OK : JSON_ERROR_DEPTH);
+	}
+	ck_assert_uint_eq(scan.value.end, sizeof(text) - 1);
+}
+END_TEST
+
 /* Kinds of brackets are told apart on every level. */
 START_TEST(test_mixed_nesting)
 {
@@ -796,6 +812,7 @@ int main(void)
 		test_lenient,
 		test_no_duplicates,
 		test_depth,
+		test_depth_lowered,
 		test_mixed_nesting,
 		test_member_limit,
 		test_duplicates_among_many,
