@@ -63,9 +63,11 @@ int operation_take_registrations(tinkex_reply *reply, const struct request *requ
 	return r < 0 ? r : n == request->n_index ? 0 : -EBADMSG;
 }
 
-static int answer_take_affected(struct operation *operation, const struct message_reply *message)
+static int answer_take_affected(struct operation *operation, struct request *request,
+				const struct message_reply *message)
 {
-	struct json_item count = answer_member(message, "acked"), missing;
+	struct json_item count = answer_member(message, "acked"), missing, more;
+	int r = 0;
 
 	if (count.type == JSON_NONE)
 		count = answer_member(message, "cancelled");
@@ -73,7 +75,16 @@ static int answer_take_affected(struct operation *operation, const struct messag
 		return -EBADMSG;
 	operation->reply->affected += (uint64_t)text_int(&count, 0);
 	missing = answer_member(message, "not_registered");
-	return missing.type == JSON_NONE ? 0 : answer_take_items(operation->reply, &missing);
+	if (missing.type != JSON_NONE)
+		r = answer_take_items(operation->reply, &missing);
+	/* A search is done a thousand at a time: again, as long as that gets on. */
+	more = answer_member(message, "more");
+	if (r == 0 && more.type == JSON_TRUE && text_int(&count, 0) > 0) {
+		request->answered = false;
+		operation->unanswered++;
+		operation_send(operation);
+	}
+	return r;
 }
 
 /* Without ids the results are a page; with ids there is one for each, whose place is known. */
@@ -134,7 +145,7 @@ static int answer_take_info(struct operation *operation, const struct message_re
 	return r < 0 ? r : reply_parse_item(reply, 0, &whole);
 }
 
-static int answer_take(struct operation *operation, const struct request *request,
+static int answer_take(struct operation *operation, struct request *request,
 		       const struct message_reply *message)
 {
 	switch (operation->kind) {
@@ -145,7 +156,7 @@ static int answer_take(struct operation *operation, const struct request *reques
 	case OPERATION_REGISTER:
 		return operation_take_registrations(operation->reply, request, message);
 	case OPERATION_AFFECT:
-		return answer_take_affected(operation, message);
+		return answer_take_affected(operation, request, message);
 	case OPERATION_COLLECT:
 		return answer_take_results(operation, request, message);
 	case OPERATION_AWAIT:

@@ -1,0 +1,61 @@
+/* What people see: text without control characters, times and sizes, tables, colours. Knows no daemon. */
+#ifndef TINKEXCTL_RENDER_H
+#define TINKEXCTL_RENDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "output.h"
+
+#define _cleanup_(f)       __attribute__((cleanup(f)))
+#define _printf_(fmt, arg) __attribute__((format(printf, fmt, arg)))
+
+/* For _cleanup_ of what malloc() gave. */
+void freep(void *pointer);
+
+/* Writes "tinkexctl: …" and a line end to stderr, cleaned but for line ends. Always false: `return
+ * complain(…)`. */
+bool complain(const char *format, ...) _printf_(1, 2);
+/* The same as a remark: not for what went wrong. */
+void remark(const char *format, ...) _printf_(1, 2);
+/* Called before anything is written to stderr; the progress line is taken away by it. NULL: nothing. */
+void render_set_hook(void (*hook)(void));
+
+/* A copy of `text` that is safe for a terminal and stays on one line: control characters (C0, DEL, C1), line
+ * breaks and marks that turn the direction of writing become spaces, invalid UTF-8 becomes "?". Allocated;
+ * NULL: no memory, or `text` was NULL. */
+char *render_clean(const char *text);
+/* How many columns `text` takes, taking every character for one column wide. */
+size_t render_width(const char *text);
+
+/* "350 ms", "12 s", "3 m 12 s", "2 h 5 m", "4 d 3 h". Writes into `buffer`, which it returns. */
+#define RENDER_TIME_MAX 32
+const char *render_time(int64_t ms, char buffer[RENDER_TIME_MAX]);
+/* "512 bytes", "64.0 KiB", "50.0 MiB". */
+const char *render_size(uint64_t bytes, char buffer[RENDER_TIME_MAX]);
+
+enum colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_BAD, COLOUR_WAIT, COLOUR_HEAD };
+/* Colours are used: stdout is a terminal and $NO_COLOR is not set. */
+bool render_has_colours(void);
+/* The sequences around a coloured text; "" without colours. */
+const char *render_colour(enum colour colour);
+const char *render_colour_end(void);
+
+/* A table: rows of cells, laid out when all are known. On a terminal that is too narrow the column `flexible`
+ * gives way first, then columns are left out from the right. */
+struct render_table;
+struct render_table *render_table_new(size_t n_columns, const char *const *heads, size_t flexible);
+/* Adds a row; cells are cleaned and copied, NULL is "-". */
+void render_table_add(struct render_table *table, const char *const *cells, enum colour colour);
+size_t render_table_rows(const struct render_table *table);
+/* Writes it, with heads, to `output`; nothing if there are no rows. */
+void render_table_write(const struct render_table *table, struct output *output);
+void render_table_free(struct render_table *table);
+static inline void render_table_freep(struct render_table **table)
+{
+	render_table_free(*table);
+}
+
+#endif
