@@ -147,10 +147,14 @@ void commands_line(struct commands *commands, struct peer *peer, const char *lin
 	if (message_is_blank(line, size))
 		return;
 	commands->metrics->calls++;
-	if (!message_parse_request(line, size, commands->names, &message, &request.fault))
-		send_fault(commands, peer, &message.id, &request.fault, NULL);
-	else if (!run(&request) && request_wants_reply(&request))
+	if (!message_parse_request(line, size, commands->names, &message, &request.fault)) {
+		/* A notification with the wrong parameters is a request all the same: it is never answered.
+		 */
+		if (message.id.size || request.fault.error != PROTO_INVALID_PARAMS)
+			send_fault(commands, peer, &message.id, &request.fault, NULL);
+	} else if (!run(&request) && request_wants_reply(&request)) {
 		send_fault(commands, peer, &message.id, &request.fault, request.extra);
+	}
 }
 
 void commands_line_too_long(struct commands *commands, struct peer *peer)
@@ -210,7 +214,10 @@ void commands_peer_gone(struct commands *commands, struct peer *peer)
 	while ((call = LIST_FIRST(&calls->all)))
 		call_end(call);
 	/* When it is the daemon that goes, linked stakes get their time after the restart. */
-	if (peer_is_linked(peer) && !commands->stopping)
+	if (peer_is_linked(peer) && !commands->stopping) {
 		registry_unlink_peer(commands->registry, identity->uid, peer_id(peer),
 				     loop_wall(commands->loop));
+		loop_wake(commands->loop); /* peers end after the turn's commit: what this ends is for the
+					      next one */
+	}
 }
