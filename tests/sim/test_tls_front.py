@@ -3,14 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-
-import tls_front  # noqa: E402
-from sim import Sim, generated_body  # noqa: E402
-from tls_front import TlsFront  # noqa: E402
+import support  # noqa: F401  (first: it makes the modules below importable)
+import tls_front
+from sim import Sim, generated_body
+from tls_front import TlsFront
 
 LIMIT_SECONDS = "60"
 
