@@ -22,11 +22,11 @@ cmake --build --preset release --target tinkexd tinkexctl tinker-sim
 
 place=$(mktemp -d "${TMPDIR:-/tmp}/tinkexd-quickstart.XXXXXX")
 chmod 700 "$place"
-daemon='' server=''
+daemon='' server='' waiting=''
 cleanup() {
 	status=$?
 	trap - EXIT
-	for process in $daemon $server; do
+	for process in $waiting $daemon $server; do
 		kill "$process" 2>/dev/null || true
 		wait "$process" 2>/dev/null || true
 	done
@@ -60,7 +60,7 @@ ctl=$build/client/tinkexctl
 
 say "a simulated Tinker server and a tinkexd that polls it"
 $build/tests/sim/tinker-sim --mode lifelike --require-key "$key" --port-file "$place/port" \
-	--min-ms 1500 --max-ms 7000 --fail-percent 15 --hold-ms 2000 --seed 7 >"$place/server.log" 2>&1 &
+	--min-ms 1500 --max-ms 5000 --fail-percent 15 --hold-ms 2000 --seed 7 >"$place/server.log" 2>&1 &
 server=$!
 wait_for test -s "$place/port"
 url=http://127.0.0.1:$(cat "$place/port")
@@ -68,6 +68,7 @@ cat >"$place/tinkexd.conf" <<CONF
 [endpoint default]
 base_url = $url
 api_key_file = $place/key
+backoff_max = 2s ; a demonstration should not take longer than it must
 CONF
 (umask 077 && printf '%s\n' "$key" >"$place/key")
 $build/daemon/tinkexd --config "$place/tinkexd.conf" --state-dir "$place/state" >"$place/tinkexd.log" 2>&1 &
@@ -87,19 +88,21 @@ sampler=$(post create_sampling_session "{\"session_id\":\"$session\",\"base_mode
 ids=''
 # submit KIND PATH BODY: the server's answer goes straight into `register`, which takes the request id out of it.
 submit() {
-	id=$(post "$2" "$3" | "$ctl" register --response - --request-type "$1" --metadata "kind=$1")
+	answer=$(post "$2" "$3")
+	id=$(printf '%s' "$answer" | "$ctl" register --response - --request-type "$1" --metadata "kind=$1")
 	printf '%-16s %s\n' "$1" "$id"
 	ids="$ids $id"
 }
 submit CreateModel create_model "{\"session_id\":\"$session\",\"base_model\":\"demo\"}"
+model=$(printf '%s' "$answer" | field model_id)
 for n in 1 2 3 4 5 6; do
 	submit Sample asample "{\"sampling_session_id\":\"$sampler\",\"seq_id\":$n,\"num_samples\":1,\"prompt\":{\"chunks\":[]},\"sampling_params\":{\"max_tokens\":8}}"
 done
 for n in 1 2; do
-	submit ForwardBackward forward_backward "{\"model_id\":\"model-1\",\"seq_id\":$n}"
-	submit OptimStep optim_step "{\"model_id\":\"model-1\",\"seq_id\":$n}"
+	submit ForwardBackward forward_backward "{\"model_id\":\"$model\",\"seq_id\":$n}"
+	submit OptimStep optim_step "{\"model_id\":\"$model\",\"seq_id\":$n}"
 done
-submit SaveWeights save_weights '{"model_id":"model-1","seq_id":3}'
+submit SaveWeights save_weights "{\"model_id\":\"$model\",\"seq_id\":3}"
 
 say "what is being polled, and why it waits"
 paused() {
@@ -109,9 +112,18 @@ wait_for paused || true
 "$ctl" list
 
 say "waiting for all of them (the daemon polls; this process only listens)"
-# Some of the simulated requests fail, as real ones do: that is not this script's failure.
+# On a terminal `await` shows a progress line of its own; elsewhere this does.
 # shellcheck disable=SC2086
-"$ctl" await --no-register $ids || [ $? -eq 1 ]
+"$ctl" await --no-register $ids >"$place/results" &
+waiting=$!
+while kill -0 "$waiting" 2>/dev/null; do
+	[ -t 2 ] || printf '%s of 12 have ended; the others: %s\n' "$(wc -l <"$place/results")" \
+		"$("$ctl" list 2>/dev/null | awk 'NR > 1 { n[$3]++ } END { for (s in n) printf "%d %s  ", n[s], s }')"
+	sleep 1
+done
+# Some of the simulated requests fail, as real ones do: that is not this script's failure.
+wait "$waiting" || [ $? -eq 1 ]
+cat "$place/results"
 
 say "done; shutting down"
 kill "$daemon" && wait "$daemon"
