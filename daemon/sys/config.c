@@ -129,6 +129,12 @@ static int check_endpoint(const struct config *config, const struct config_endpo
 			      "would send the API key over the network unencrypted; write https://, or set "
 			      "allow_plain_http = yes",
 			      ret_message);
+	if (strcmp(url.scheme, "http") == 0 && endpoint->proxy && !endpoint->allow_plain_http)
+		return refuse(
+			config, endpoint, "proxy",
+			"would be told the API key unencrypted, since base_url is http://; take the proxy "
+			"out, or set allow_plain_http = yes",
+			ret_message);
 	if (policy->backoff_min < BACKOFF_MIN_ELSEWHERE && !url.loopback)
 		return refuse(config, endpoint, "backoff_min",
 			      "is for a server on this host only; write 100ms or more", ret_message);

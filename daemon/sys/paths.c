@@ -133,15 +133,17 @@ char *paths_absolute(const char *path)
 static int make_one(const char *path, mode_t mode)
 {
 	struct stat status;
+	int error;
 
 	if (mkdir(path, mode) == 0)
 		return chmod(path, mode) < 0 ? -errno : 0; /* whatever the umask is */
-	if (errno != EEXIST)
-		/* mkdir() may refuse (read-only, not permitted) before it sees that nothing is to be done. */
-		return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? 0 : -errno;
+	/* It may refuse (read-only, not permitted) before it sees that nothing is to be done. */
+	error = errno;
 	if (stat(path, &status) < 0)
-		return -errno;
-	return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+		return error == EEXIST ? -errno : -error;
+	if (S_ISDIR(status.st_mode))
+		return 0;
+	return error == EEXIST ? -ENOTDIR : -error;
 }
 
 int paths_make_directory(const char *path, mode_t mode)
@@ -199,6 +201,7 @@ int paths_prepare_socket_folder(const char *socket, char **ret_message)
 static int check_secret(const char *path, int fd, char **ret_reason)
 {
 	struct stat status;
+	mode_t others;
 
 	if (fstat(fd, &status) < 0)
 		return complain(ret_reason, -errno, "cannot be read: %s", strerror(errno));
@@ -208,7 +211,8 @@ static int check_secret(const char *path, int fd, char **ret_reason)
 		return complain(ret_reason, -EPERM,
 				"belongs to uid %u: it must be the daemon's own (uid %u) or root's",
 				status.st_uid, geteuid());
-	if ((status.st_mode & 027) || ((status.st_mode & 040) && status.st_uid != 0))
+	others = status.st_uid == 0 ? 0037 : 0077;
+	if (status.st_mode & others)
 		return complain(ret_reason, -EPERM,
 				"has mode %04o: others could read or change the secret in it; chmod 600 %s",
 				status.st_mode & 07777U, path);

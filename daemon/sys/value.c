@@ -8,22 +8,23 @@
 struct unit {
 	const char *name;
 	uint64_t factor;
+	uint64_t from; /* least number that is shown in it: people say 60s and 24h */
 };
 
 /* Smallest first: formatting takes the last that divides. */
 static const struct unit durations[] = {
-	{"ms", 1000},
-	{"s", 1000000},
-	{"m", UINT64_C(60) * 1000000},
-	{"h", UINT64_C(3600) * 1000000},
-	{"d", UINT64_C(86400) * 1000000},
+	{"ms", 1000, 1},
+	{"s", 1000000, 1},
+	{"m", UINT64_C(60) * 1000000, 2},
+	{"h", UINT64_C(3600) * 1000000, 1},
+	{"d", UINT64_C(86400) * 1000000, 2},
 };
 static const struct unit sizes[] = {
-	{"", 1},
-	{"K", UINT64_C(1) << 10},
-	{"M", UINT64_C(1) << 20},
-	{"G", UINT64_C(1) << 30},
-	{"T", UINT64_C(1) << 40},
+	{"", 1, 1},
+	{"K", UINT64_C(1) << 10, 1},
+	{"M", UINT64_C(1) << 20, 1},
+	{"G", UINT64_C(1) << 30, 1},
+	{"T", UINT64_C(1) << 40, 1},
 };
 
 static int fail(int error, const char *reason, const char **ret_reason)
@@ -136,7 +137,7 @@ static char *format(const struct unit *units, size_t n, uint64_t value, char *ou
 	const struct unit *best = &units[0];
 
 	for (size_t i = 0; i < n; i++) {
-		if (value % units[i].factor == 0)
+		if (value % units[i].factor == 0 && value / units[i].factor >= units[i].from)
 			best = &units[i];
 	}
 	snprintf(out, VALUE_TEXT_MAX, "%" PRIu64 "%s", value / best->factor, best->name);

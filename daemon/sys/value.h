@@ -22,7 +22,7 @@ _must_check_ int value_count(const char *text, uint64_t *ret_count, const char *
 _must_check_ int value_mode(const char *text, mode_t *ret_mode, const char **ret_reason);
 
 #define VALUE_TEXT_MAX 32
-/* The shortest text that reads back as the same value, into VALUE_TEXT_MAX bytes. Returns `out`. A duration
+/* A short text that reads back as the same value, into VALUE_TEXT_MAX bytes. Returns `out`. A duration
  * that is no whole number of milliseconds is shown without the rest. */
 char *value_format_duration(int64_t duration, char *out);
 char *value_format_size(uint64_t size, char *out);
