@@ -79,9 +79,8 @@ static void files_name(const tinkex_result *result, char name[256])
 	files_encode(encoded, sizeof(encoded), id);
 	if (strlen(encoded) > ENCODED_MAX) {
 		snprintf(encoded + ENCODED_MAX - 17, 18, "~%016" PRIx64, files_hash(id));
-		encoded[ENCODED_MAX] = '\0';
 	}
-	snprintf(name, 256, "%s%s%s%s", prefix, *prefix ? "@" : "", encoded, suffix);
+	snprintf(name, 256, "%s%s%.*s%s", prefix, *prefix ? "@" : "", ENCODED_MAX, encoded, suffix);
 }
 
 static bool write_all(int fd, const void *data, size_t size)

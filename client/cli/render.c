@@ -95,7 +95,7 @@ size_t render_width(const char *text)
 
 /* ---- stderr ---- */
 
-static void render_say(const char *format, va_list args)
+static _printf_(1, 0) void render_say(const char *format, va_list args)
 {
 	_cleanup_(freep) char *text = NULL, *clean = NULL;
 

@@ -43,4 +43,4 @@ CMAKE
 cmake -S "$folder/project" -B "$folder/build" -DCMAKE_PREFIX_PATH="$folder/usr" -DCMAKE_C_COMPILER="$2" \
 	-DCMAKE_C_FLAGS="$3" >"$folder/log" && cmake --build "$folder/build" >>"$folder/log" || { cat "$folder/log"; exit 1; }
 "$folder/build/user" >/dev/null
-"$folder/usr/bin/tinkexctl" version --help >/dev/null
+LD_LIBRARY_PATH=$libdir "$folder/usr/bin/tinkexctl" version --help >/dev/null
