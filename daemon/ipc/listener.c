@@ -290,7 +290,7 @@ int listener_new(const struct listener_settings *settings, struct commands *comm
 		listener_free(listener);
 		return error;
 	}
-	log_info("listener", "listening on %s", settings->path ? settings->path : "the socket handed over");
+	log_debug("listener", "listening on %s", settings->path ? settings->path : "the socket handed over");
 	*ret_listener = listener;
 	return 0;
 }

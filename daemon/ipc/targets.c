@@ -102,23 +102,37 @@ static bool has_control(const char *text, size_t size)
 	return false;
 }
 
-/* Decodes one id to `out`, which has room for its text. `name`: how it is called in the sentence. */
-static bool read_id(struct request *request, const char *member, const char *name, enum json_type type,
+#define NO_INDEX SIZE_MAX
+
+/* `index`: its place in request_ids, or NO_INDEX. Always false. */
+static bool refuse_id(struct request *request, const char *member, size_t index, const char *what)
+{
+	if (index == NO_INDEX)
+		return fault_member(&request->fault, member, "request_id %s", what);
+	return fault_member(&request->fault, member, "request_ids[%zu] %s", index, what);
+}
+
+/* Decodes one id to `out`, which has room for its text. */
+static bool read_id(struct request *request, const char *member, size_t index, enum json_type type,
 		    const char *text, size_t size, char *out, size_t *ret_size)
 {
-	struct message_fault *fault = &request->fault;
+	char what[96];
 
-	if (type != JSON_STRING)
-		return fault_member(fault, member, "%s must be a string, not %s", name, json_type_text(type));
+	if (type != JSON_STRING) {
+		snprintf(what, sizeof(what), "must be a string, not %s", json_type_text(type));
+		return refuse_id(request, member, index, what);
+	}
 	if (json_string_decode(text, size, out, size, ret_size) < 0)
-		return fault_member(fault, member, "%s cannot be read", name);
+		return refuse_id(request, member, index, "cannot be read");
 	if (*ret_size == 0)
-		return fault_member(fault, member, "%s is empty", name);
-	if (*ret_size > REQUEST_ID_MAX)
-		return fault_member(fault, member, "%s is %zu bytes long; at most %d are allowed", name,
-				    *ret_size, REQUEST_ID_MAX);
+		return refuse_id(request, member, index, "is empty");
+	if (*ret_size > REQUEST_ID_MAX) {
+		snprintf(what, sizeof(what), "is %zu bytes long; at most %d are allowed", *ret_size,
+			 REQUEST_ID_MAX);
+		return refuse_id(request, member, index, what);
+	}
 	if (has_control(out, *ret_size))
-		return fault_member(fault, member, "%s contains a control character", name);
+		return refuse_id(request, member, index, "contains a control character");
 	return true;
 }
 
@@ -145,10 +159,9 @@ static bool make_room(struct request *request, size_t n, size_t size, struct tar
 
 static bool read_ids(struct request *request, const struct argument *array, struct targets *targets)
 {
-	size_t n = count_items(array), at = 0, size;
+	size_t n = count_items(array), at = 0, size = 0;
 	struct json_cursor cursor;
 	struct json_item item;
-	char name[32];
 
 	if (n > FUTURES_PER_CALL)
 		return fault_member(&request->fault, "request_ids", "request_ids names more than %d futures",
@@ -158,8 +171,7 @@ static bool read_ids(struct request *request, const struct argument *array, stru
 		return false;
 	json_cursor_init(&cursor, array->text, array->size);
 	for (; targets->n < n && json_cursor_next(&cursor, &item); targets->n++) {
-		snprintf(name, sizeof(name), "request_ids[%zu]", targets->n);
-		if (!read_id(request, "request_ids", name, item.type, item.value, item.size,
+		if (!read_id(request, "request_ids", targets->n, item.type, item.value, item.size,
 			     targets->text + at, &size))
 			return false;
 		targets->list[targets->n].request_id = targets->text + at;
@@ -202,8 +214,7 @@ bool targets_read_one(struct request *request, const struct argument *id, const 
 		return false;
 	if (id->type == JSON_NUMBER) {
 		snprintf(targets->text, id->size + 1, "%.*s", (int)id->size, id->text);
-	} else if (!read_id(request, member, "request_id", id->type, id->text, id->size, targets->text,
-			    &size)) {
+	} else if (!read_id(request, member, NO_INDEX, id->type, id->text, id->size, targets->text, &size)) {
 		targets_release(targets);
 		return false;
 	}

@@ -97,13 +97,12 @@ int64_t int_at(const char *line, const char *pointer);
 /* How many items the array has. */
 size_t items_at(const char *line, const char *pointer);
 
-#define OK(id, result) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"result\":" result "}"
-#define ERROR(id, code, name)                                                                                \
-	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"error\":{\"code\":" code                                       \
-	",\"message\":\"~\",\"data\":{\"name\":\"" name "\"}}}"
-#define BAD(id, member)                                                                                      \
-	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"error\":{\"code\":-32602,\"message\":\"~\",\"data\":{"         \
-					  "\"name\":\"invalid_params\",\"member\":\"" member "\"}}}"
+/* Lines of the daemon; `id`, `code` and so on are literals. */
+#define REPLY(id, what)       "{\"jsonrpc\":\"2.0\",\"id\":" id "," what "}"
+#define FAULT(id, code, data) REPLY(id, "\"error\":{\"code\":" code ",\"message\":\"~\",\"data\":{" data "}}")
+#define OK(id, result)        REPLY(id, "\"result\":" result)
+#define ERROR(id, code, name) FAULT(id, code, "\"name\":\"" name "\"")
+#define BAD(id, member)       FAULT(id, "-32602", "\"name\":\"invalid_params\",\"member\":\"" member "\"")
 
 /* Runs the cases of one suite as main(). */
 int run_suite(const char *name, const TTest *const *tests, size_t n);
