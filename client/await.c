@@ -221,10 +221,11 @@ static void await_put_poll_timeout(const struct await *await, struct buffer *out
 		buffer_puts(out, "null");
 		return;
 	}
-	left -= (client_now() - await->registered_at) / 1000;
+	if (await->resumed)
+		left -= (client_now() - await->registered_at) / 1000;
 	if (left < 1 && await->poll_timeout_ms > 0)
 		left = 1;
-	buffer_printf(out, "%" PRId64, left < 0 ? 0 : left);
+	buffer_printf(out, "%" PRId64, left);
 }
 
 static void await_put_register(struct await *await, struct buffer *out)
@@ -240,10 +241,21 @@ static void await_put_register(struct await *await, struct buffer *out)
 	}
 }
 
+/* The first time as it was asked for; on a later connection what is left of it. */
+static void await_put_timeout(const struct await *await, struct buffer *out)
+{
+	int64_t left = await->timeout_ms;
+
+	if (await->deadline == CLIENT_NEVER)
+		return;
+	if (await->resumed)
+		left = (await->deadline - client_now() + 999) / 1000;
+	buffer_printf(out, ",\"await_timeout_ms\":%" PRId64, left > 0 ? left : 0);
+}
+
 void await_put_members(const struct operation *operation, const struct request *request, struct buffer *out)
 {
 	struct await *await = operation->await;
-	int64_t left = await->deadline - client_now();
 
 	if (request->kind == REQUEST_REGISTER) {
 		await_put_register(await, out);
@@ -252,8 +264,7 @@ void await_put_members(const struct operation *operation, const struct request *
 	buffer_puts(out, request->n_index > 0 ? ",\"stream\":true" : "\"stream\":true");
 	if (await->members[0])
 		buffer_printf(out, ",%s", await->members);
-	if (await->deadline != CLIENT_NEVER)
-		buffer_printf(out, ",\"await_timeout_ms\":%" PRId64, left > 0 ? (left + 999) / 1000 : 0);
+	await_put_timeout(await, out);
 	if (operation->client->fd_results)
 		buffer_puts(out, ",\"accept_fd\":true");
 }

@@ -172,7 +172,7 @@ static int calls_start(tinkex_client *client, struct operation *operation, tinke
 
 int tinkex_hello_async(tinkex_client *client, tinkex_done_fn done, void *userdata, uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_info(client, OPERATION_INFO, "hello", &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -180,7 +180,7 @@ int tinkex_hello_async(tinkex_client *client, tinkex_done_fn done, void *userdat
 
 int tinkex_ping_async(tinkex_client *client, tinkex_done_fn done, void *userdata, uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_info(client, OPERATION_INFO, "ping", &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -188,7 +188,7 @@ int tinkex_ping_async(tinkex_client *client, tinkex_done_fn done, void *userdata
 
 int tinkex_endpoints_async(tinkex_client *client, tinkex_done_fn done, void *userdata, uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_info(client, OPERATION_LIST, "endpoints", &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -196,7 +196,7 @@ int tinkex_endpoints_async(tinkex_client *client, tinkex_done_fn done, void *use
 
 int tinkex_stats_async(tinkex_client *client, tinkex_done_fn done, void *userdata, uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_info(client, OPERATION_INFO, "stats", &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -206,7 +206,7 @@ int tinkex_register_async(tinkex_client *client, const char *const *request_ids,
 			  const struct tinkex_register_options *options, tinkex_done_fn done, void *userdata,
 			  uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_register(client, request_ids, n, options, &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -216,7 +216,7 @@ int tinkex_await_async(tinkex_client *client, const char *const *request_ids, si
 		       const struct tinkex_await_options *options, tinkex_outcome_fn outcome,
 		       tinkex_done_fn done, void *userdata, uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_await(client, request_ids, n, options, &operation);
 
 	return r < 0 ? r : calls_start(client, operation, outcome, done, userdata, ret_call);
@@ -226,7 +226,7 @@ int tinkex_collect_async(tinkex_client *client, const char *const *request_ids, 
 			 const struct tinkex_select_options *options, tinkex_done_fn done, void *userdata,
 			 uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_select(client, OPERATION_COLLECT, "collect", request_ids, n, options, &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -236,7 +236,7 @@ int tinkex_ack_async(tinkex_client *client, const char *const *request_ids, size
 		     const struct tinkex_select_options *options, tinkex_done_fn done, void *userdata,
 		     uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_select(client, OPERATION_AFFECT, "ack", request_ids, n, options, &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -246,7 +246,7 @@ int tinkex_cancel_async(tinkex_client *client, const char *const *request_ids, s
 			const struct tinkex_select_options *options, tinkex_done_fn done, void *userdata,
 			uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_select(client, OPERATION_AFFECT, "cancel", request_ids, n, options, &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -256,7 +256,7 @@ int tinkex_status_async(tinkex_client *client, const char *request_id,
 			const struct tinkex_select_options *options, tinkex_done_fn done, void *userdata,
 			uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_status(client, request_id, options, &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);
@@ -265,7 +265,7 @@ int tinkex_status_async(tinkex_client *client, const char *request_id,
 int tinkex_list_async(tinkex_client *client, const struct tinkex_select_options *options, tinkex_done_fn done,
 		      void *userdata, uint64_t *ret_call)
 {
-	struct operation *operation;
+	struct operation *operation = NULL;
 	int r = calls_select(client, OPERATION_LIST, "list", NULL, 0, options, &operation);
 
 	return r < 0 ? r : calls_start(client, operation, NULL, done, userdata, ret_call);

@@ -6,6 +6,7 @@
 #include "commands.h"
 
 #define PATIENCE_MS 5000
+#define NAME_WIDTH  32
 
 /* ---- JSON in words ---- */
 
@@ -79,8 +80,8 @@ static void print_member(struct app *app, const char *name, struct json_object *
 			       ? json_object_get_string(value)
 			       : json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
 	clean = render_clean(text);
-	output_printf(&app->output, "%*s%-*s  %s\n", indent, "", 24 - indent, clean_name ? clean_name : "?",
-		      clean ? clean : "?");
+	output_printf(&app->output, "%*s%-*s  %s\n", indent, "", NAME_WIDTH - indent,
+		      clean_name ? clean_name : "?", clean ? clean : "?");
 }
 
 static void print_object(struct app *app, const char *json)
@@ -151,8 +152,8 @@ static void list_row(struct render_table *table, const char *json)
 		member_time(item, "next_poll_in_ms", next),
 		member_text(item, "iteration"),
 		member_time(item, "deadline_in_ms", deadline),
-		member_text(item, "uid"),
 		member_text(item, "metadata"),
+		member_text(item, "uid"),
 	};
 
 	render_table_add(table, cells, state_colour(state));
@@ -202,11 +203,11 @@ int command_list(struct app *app)
 {
 	static const char *const heads[] = {"REQUEST ID", "ENDPOINT", "STATE",     "WAITS FOR",
 					    "QUEUE",      "AGE",      "NEXT POLL", "POLLS",
-					    "DEADLINE",   "USER ID",  "METADATA"};
+					    "DEADLINE",   "METADATA", "USER ID"};
 	_cleanup_(render_table_freep) struct render_table *table = NULL;
 	int code;
 
-	table = render_table_new(sizeof(heads) / sizeof(heads[0]), heads, 0);
+	table = render_table_new(app->options.all ? 11 : 10, heads, 0);
 	if (!app_connect(app, PATIENCE_MS))
 		return EXIT_FUTURE_FAILED;
 	code = list_pages(app, table);
