@@ -7,8 +7,8 @@
 
 #include "alloc.h"
 #include "links.h"
-#include "metadata.h"
 #include "proto/attributes.h"
+#include "registry_private.h"
 
 #define PINNED_RETRY                                                                                         \
 	(60 * USEC_PER_SEC) /* an outcome that somebody waits for is looked at again after this */
@@ -109,7 +109,7 @@ struct owner *registry_owner(struct registry *registry, uid_t uid)
 	return NULL;
 }
 
-static struct registration *stake_of(const struct future *future, uid_t uid)
+struct registration *registry_stake(const struct future *future, uid_t uid)
 {
 	struct registration *registration;
 
@@ -125,7 +125,7 @@ struct registration *registry_find(struct registry *registry, uid_t uid, const s
 {
 	struct future *future = registry_find_future(registry, endpoint, request_id);
 
-	return future ? stake_of(future, uid) : NULL;
+	return future ? registry_stake(future, uid) : NULL;
 }
 
 void registry_each_owner(struct registry *registry, bool (*visit)(void *context, struct owner *owner),
@@ -145,7 +145,7 @@ void registry_each_owner(struct registry *registry, bool (*visit)(void *context,
 
 /* Making and freeing. */
 
-static struct owner *owner_get(struct registry *registry, uid_t uid)
+struct owner *registry_owner_get(struct registry *registry, uid_t uid)
 {
 	struct owner *owner = registry_owner(registry, uid);
 
@@ -168,7 +168,8 @@ static void owner_reap(struct registry *registry, struct owner *owner)
 	free(owner);
 }
 
-static struct future *future_new(struct registry *registry, struct endpoint *endpoint, const char *request_id)
+struct future *registry_future_new(struct registry *registry, struct endpoint *endpoint,
+				   const char *request_id)
 {
 	size_t size = strlen(request_id) + 1;
 	struct future *future = xzalloc(sizeof(*future) + size);
@@ -207,8 +208,8 @@ void registry_reap(struct registry *registry, struct future *future)
 		future_destroy(registry, future);
 }
 
-static struct registration *registration_new(struct registry *registry, struct owner *owner,
-					     struct future *future)
+struct registration *registry_registration_new(struct registry *registry, struct owner *owner,
+					       struct future *future)
 {
 	struct registration *registration = xnew(struct registration);
 
@@ -247,8 +248,8 @@ static void leave_phase(struct registry *registry, struct registration *registra
 
 /* The only way from one phase to another. `ticket`: of the batch that a pending phase waits for, never 0;
  * else 0. */
-static void set_phase(struct registry *registry, struct registration *registration,
-		      enum registration_phase phase, uint64_t ticket)
+void registry_set_phase(struct registry *registry, struct registration *registration,
+			enum registration_phase phase, uint64_t ticket)
 {
 	leave_phase(registry, registration);
 	registration->phase = (uint8_t)phase;
@@ -309,92 +310,7 @@ struct registry *registry_free(struct registry *registry)
 	return NULL;
 }
 
-/* Registering. */
-
-/* Whoever registers a future first fixes how it is asked for. A future that nobody polls and that has no last
- * word is free again. */
-static bool future_is_settled(const struct future *future)
-{
-	const struct registration *registration;
-
-	if (future->final || future->in_flight)
-		return true;
-	SLIST_FOREACH (registration, &future->registrations, in_future) {
-		if (registration->phase == REGISTRATION_LIVE || registration->phase == REGISTRATION_SAVING)
-			return true;
-	}
-	return false;
-}
-
-static void future_fix(struct future *future, const struct registration_options *options)
-{
-	if (options->has.accept)
-		future->accept_protobuf = options->accept_protobuf;
-	if (options->has.request_type) {
-		free(future->request_type);
-		future->request_type = xstrdup(options->request_type);
-	}
-	if (options->has.create_roundtrip)
-		future->create_roundtrip_ms = options->create_roundtrip_ms > INT32_MAX
-						      ? INT32_MAX
-						      : (int32_t)options->create_roundtrip_ms;
-}
-
-/* Polling starts anew: what earlier polls told no longer counts. */
-static void future_restart(struct future *future)
-{
-	future->iteration = 0;
-	future->quick_answers = future->failures = 0;
-	future->brief_retries = 0;
-	future->first_failure = 0;
-	future->metadata_seen = false;
-	future->payload_size = 0;
-	future->fresh_connection = false;
-	future->answered = false;
-	future->last_error = error_unref(future->last_error);
-}
-
-static void set_deadline(struct registration *registration, int64_t now)
-{
-	int64_t limit = registration->poll_timeout;
-
-	registration->deadline_is_max_age = limit == TIME_NEVER;
-	if (limit == TIME_NEVER)
-		limit = registration->future->endpoint->max_age;
-	registration->deadline = limit > TIME_NEVER - now ? TIME_NEVER : now + limit;
-}
-
-/* Only what the call names. `fresh`: the registration begins its life here. */
-static void apply_options(struct registration *registration, const struct registration_options *options,
-			  bool fresh, int64_t now)
-{
-	if (options->has.poll_timeout)
-		registration->poll_timeout = options->poll_timeout;
-	if (fresh || options->has.poll_timeout)
-		set_deadline(registration, now);
-	if (options->has.http_timeout)
-		registration->http_timeout = options->http_timeout;
-	if (options->has.backoff_initial)
-		registration->backoff_initial = options->backoff_initial;
-	if (options->has.backoff_max)
-		registration->backoff_max = options->backoff_max;
-	if (options->has.on_network_error)
-		registration->on_network_error = (uint8_t)options->on_network_error;
-	if (options->has.on_server_failure)
-		registration->on_server_failure = (uint8_t)options->on_server_failure;
-	if (!options->has.linked || !options->linked)
-		links_drop(registration); /* once registered without a link it lives for ever */
-	else if (fresh || registration->links)
-		links_add(registration, options->peer);
-}
-
-static bool names_anything(const struct registration_options *options,
-			   const struct registration *registration)
-{
-	return options->has.poll_timeout || options->has.http_timeout || options->has.backoff_initial ||
-	       options->has.backoff_max || options->has.on_network_error || options->has.on_server_failure ||
-	       options->has.metadata || registration->links;
-}
+/* Ending. */
 
 bool error_is_last_word(const struct error *error)
 {
@@ -402,122 +318,13 @@ bool error_is_last_word(const struct error *error)
 	       (error->type == ERROR_API_STATUS && (error->status == 404 || error->status == 410));
 }
 
-/* Ended as the server's own last word: that stays the answer when somebody registers again. */
-static bool result_is_last_word(const struct result *result)
-{
-	return result->ok || error_is_last_word(result->error);
-}
-
-static void end_stake(struct registry *registry, struct registration *registration, struct result *result)
+void registry_end_stake(struct registry *registry, struct registration *registration, struct result *result)
 {
 	registration->result = result;
 	links_drop(registration);
-	set_phase(registry, registration, REGISTRATION_ENDING,
-		  registry->operations->save_end(registry->context, registration));
+	registry_set_phase(registry, registration, REGISTRATION_ENDING,
+			   registry->operations->save_end(registry->context, registration));
 }
-
-/* Put on record, and told at once if the server's last word on this future is known. */
-static void begin(struct registry *registry, struct registration *registration)
-{
-	struct future *future = registration->future;
-
-	set_phase(registry, registration, REGISTRATION_SAVING,
-		  registry->operations->save(registry->context, registration));
-	if (future->final)
-		end_stake(registry, registration, result_ref(future->final));
-}
-
-static void restart(struct registry *registry, struct registration *registration,
-		    const struct registration_options *options, int64_t now, int64_t wall)
-{
-	struct future *future = registration->future;
-
-	if (options->restart_if_ended && !future->in_flight)
-		future->final = result_unref(future->final);
-	if (!future_is_settled(future))
-		future_fix(future, options);
-	registration->result = result_unref(registration->result);
-	registration->registered_wall = wall;
-	registration->registered_by = options->peer;
-	registration->delivered = false;
-	registration->announced = false;
-	apply_options(registration, options, true, now);
-	begin(registry, registration);
-}
-
-static enum proto_error register_again(struct registry *registry, struct registration *registration,
-				       const struct registration_options *options, int64_t now, int64_t wall,
-				       struct register_answer *ret_answer, uint64_t *ret_ticket)
-{
-	bool ended = registration->phase == REGISTRATION_ENDED || registration->phase == REGISTRATION_ENDING;
-	bool anew = ended && (options->restart_if_ended || !result_is_last_word(registration->result));
-	char *metadata = NULL;
-	uint64_t ticket;
-
-	if (options->has.accept && options->accept_protobuf != registration->future->accept_protobuf &&
-	    !(anew && (options->restart_if_ended || !future_is_settled(registration->future))))
-		return PROTO_CONFLICT;
-	if (options->has.metadata) {
-		if (metadata_merge(registration->metadata, options->metadata, METADATA_MAX, &metadata) < 0)
-			return PROTO_INVALID_PARAMS;
-		free(registration->metadata);
-		registration->metadata = metadata;
-	}
-	if (anew) {
-		restart(registry, registration, options, now, wall);
-	} else if (!ended && registration->phase != REGISTRATION_ENDING &&
-		   names_anything(options, registration)) {
-		apply_options(registration, options, false, now);
-		ticket = registry->operations->save(registry->context, registration);
-		if (ticket > *ret_ticket)
-			*ret_ticket = ticket;
-		if (registration_is_live(registration))
-			timers_set(registry->timers, &registration->timer, registration->deadline);
-	}
-	if (registration->ticket > *ret_ticket)
-		*ret_ticket = registration->ticket;
-	ret_answer->registration = registration;
-	ret_answer->is_new = anew;
-	return PROTO_OK;
-}
-
-enum proto_error registry_register(struct registry *registry, uid_t uid, struct endpoint *endpoint,
-				   const char *request_id, const struct registration_options *options,
-				   int64_t now, int64_t wall, struct register_answer *ret_answer,
-				   uint64_t *ret_ticket)
-{
-	struct future *future = registry_find_future(registry, endpoint, request_id);
-	struct registration *registration = future ? stake_of(future, uid) : NULL;
-	struct owner *owner = registry_owner(registry, uid);
-
-	if (registration)
-		return register_again(registry, registration, options, now, wall, ret_answer, ret_ticket);
-	if (owner && owner->count >= registry->limits.max_registrations_per_uid)
-		return PROTO_LIMIT_EXCEEDED;
-	if (future && options->has.accept && options->accept_protobuf != future->accept_protobuf &&
-	    future_is_settled(future))
-		return PROTO_CONFLICT;
-	if (!future)
-		future = future_new(registry, endpoint, request_id);
-	if (options->restart_if_ended && !future_has_live_stake(future) && !future->in_flight)
-		future->final = result_unref(future->final);
-	if (!future_is_settled(future))
-		future_fix(future, options);
-	registration = registration_new(registry, owner_get(registry, uid), future);
-	registration->registered_wall = wall;
-	registration->registered_by = options->peer;
-	if (options->has.metadata)
-		registration->metadata = xstrdup(options->metadata);
-	apply_options(registration, options, true, now);
-	begin(registry, registration);
-	if (registration->ticket > *ret_ticket)
-		*ret_ticket = registration->ticket;
-	ret_answer->registration = registration;
-	ret_answer->is_new = true;
-	return PROTO_OK;
-}
-
-/* Ending. */
 
 static void idle_if_abandoned(struct registry *registry, struct future *future)
 {
@@ -531,7 +338,7 @@ bool registry_end(struct registry *registry, struct registration *registration, 
 		result_unref(result);
 		return false;
 	}
-	end_stake(registry, registration, result);
+	registry_end_stake(registry, registration, result);
 	idle_if_abandoned(registry, registration->future);
 	return true;
 }
@@ -547,7 +354,7 @@ void registry_end_future(struct registry *registry, struct future *future, struc
 	future_set_state(&registry->census, future, result->ok ? FUTURE_COMPLETED : FUTURE_FAILED);
 	SLIST_FOREACH (registration, &future->registrations, in_future) {
 		if (registration->phase == REGISTRATION_LIVE || registration->phase == REGISTRATION_SAVING)
-			end_stake(registry, registration, result_ref(result));
+			registry_end_stake(registry, registration, result_ref(result));
 	}
 	result_unref(result);
 }
@@ -569,8 +376,8 @@ static void begin_removal(struct registry *registry, struct registration *regist
 		      gone_hash(registry, registration->owner->uid, registration->future->endpoint,
 				registration->future->request_id),
 		      reason);
-	set_phase(registry, registration, REGISTRATION_REMOVING,
-		  registry->operations->remove(registry->context, registration));
+	registry_set_phase(registry, registration, REGISTRATION_REMOVING,
+			   registry->operations->remove(registry->context, registration));
 }
 
 bool registry_ack(struct registry *registry, struct registration *registration)
@@ -603,6 +410,20 @@ void registry_unlink_peer(struct registry *registry, uid_t uid, uint64_t peer, i
 
 /* What the store and the clock have to say. */
 
+/* Polling starts anew: what earlier polls told no longer counts. */
+static void future_restart(struct future *future)
+{
+	future->iteration = 0;
+	future->quick_answers = future->failures = 0;
+	future->brief_retries = 0;
+	future->first_failure = 0;
+	future->metadata_seen = false;
+	future->payload_size = 0;
+	future->fresh_connection = false;
+	future->answered = false;
+	future->last_error = error_unref(future->last_error);
+}
+
 static void settle_saving(struct registry *registry, struct registration *registration, bool stored)
 {
 	struct future *future = registration->future;
@@ -613,7 +434,7 @@ static void settle_saving(struct registry *registry, struct registration *regist
 	}
 	if (!future_has_live_stake(future) && !future->in_flight)
 		future_restart(future);
-	set_phase(registry, registration, REGISTRATION_LIVE, 0);
+	registry_set_phase(registry, registration, REGISTRATION_LIVE, 0);
 	timers_set(registry->timers, &registration->timer, registration->deadline);
 	registration->announced = true;
 	registry->operations->registered(registry->context, registration);
@@ -625,11 +446,11 @@ static void settle_ending(struct registry *registry, struct registration *regist
 {
 	if (!stored) {
 		/* The result may exist only here: it goes on waiting for the store, and nobody is told. */
-		set_phase(registry, registration, REGISTRATION_ENDING,
-			  registry->operations->save_end(registry->context, registration));
+		registry_set_phase(registry, registration, REGISTRATION_ENDING,
+				   registry->operations->save_end(registry->context, registration));
 		return;
 	}
-	set_phase(registry, registration, REGISTRATION_ENDED, 0);
+	registry_set_phase(registry, registration, REGISTRATION_ENDED, 0);
 	timers_set(registry->timers, &registration->timer, now + registry->limits.retention);
 	if (!registration->announced) {
 		registration->announced = true;
@@ -654,11 +475,11 @@ void registry_settle(struct registry *registry, uint64_t ticket, bool stored, in
 			if (stored)
 				registration_destroy(registry, registration);
 			else
-				set_phase(registry, registration, REGISTRATION_ENDED, 0);
+				registry_set_phase(registry, registration, REGISTRATION_ENDED, 0);
 			break;
 		case REGISTRATION_LIVE:
 		case REGISTRATION_ENDED:
-			abort(); /* not pending: set_phase() keeps the list */
+			abort(); /* not pending: registry_set_phase() keeps the list */
 		}
 	}
 }
