@@ -302,13 +302,13 @@ void outage_lost(tinkex_client *client, int error)
 	int64_t now = client_now();
 	struct operation *operation, *next;
 
-	client_log(client, LOG_WARNING_LEVEL, "the connection to tinkexd at %s was lost: %s",
-		   client->socket_path, error_describe(error));
 	/* Descriptors get lost when too many are open: from now on everything comes inline. */
 	if (error == -EMFILE)
 		client->no_descriptors = true;
 	free(client->outage_reason);
 	client->outage_reason = outage_describe(client, error);
+	if (client->outage_reason && !TAILQ_EMPTY(&client->operations))
+		client_log(client, LOG_WARNING_LEVEL, "%s; looking for it again", client->outage_reason);
 	client->search.place[client->place].error = error;
 	epoll_ctl(client->epoll, EPOLL_CTL_DEL, client->connection.fd, NULL);
 	connection_close(&client->connection);

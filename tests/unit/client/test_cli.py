@@ -337,7 +337,7 @@ class Await(Case):
         out, err = process.communicate(timeout=LIMIT)
         self.assertEqual(out, b"a\tok\t1\nb\tok\t2\n")
         self.assertEqual(process.returncode, 0)
-        self.assertIn(b"lost", err)
+        self.assertIn(b"closed the connection; looking for it again", err)
         self.assertEqual([p["request_ids"] for p in self.daemon.params("register")], [["a", "b"], ["b"]])
 
     def test_output_folder(self):
