@@ -204,6 +204,7 @@ START_TEST(notifications_are_carried_out_and_never_answered)
 	begin();
 	client_say(alice, "{\"method\":\"ping\"}");
 	client_say(alice, "{\"method\":\"dance\"}");
+	client_say(alice, "{\"method\":\"ping\",\"params\":[]}");
 	client_say(alice, "{\"method\":\"register\",\"params\":{\"request_id\":5}}");
 	client_say(alice, "{\"method\":\"register\",\"params\":{\"request_id\":\"quiet\"}}");
 	client_say(alice,
