@@ -280,7 +280,7 @@ class WrongParameters(Running):
         error = message["error"]
         self.assertEqual((error["code"], error["data"]["name"]), (-32602, "invalid_params"), error)
         self.assertEqual(error["data"]["member"], member, error)
-        self.assertIn("request_id" if member == "response" else member, error["message"])
+        self.assertRegex(error["message"], "response|request_id" if member == "response" else member)
 
     def base(self, method, name):
         """What makes the call complete beside the parameter."""
