@@ -268,6 +268,36 @@ START_TEST(follows_changes)
 }
 END_TEST
 
+/* While the loop waits for something far off, an event asks for something near. */
+static void on_sooner(evutil_socket_t fd, short events, void *context)
+{
+	struct world *world = context;
+
+	(void)fd;
+	(void)events;
+	drain(world);
+	timers_set(loop_timers(world->loop), &world->timers[2], loop_now(world->loop) + 3000);
+}
+
+START_TEST(what_is_sooner_comes_sooner)
+{
+	struct world world;
+	int64_t start;
+
+	world_init(&world, 2);
+	loop_set_turn_hook(world.loop, stop_after_last, &world);
+	watch_pipe(&world, on_sooner);
+	start = loop_now(world.loop);
+	timers_set(loop_timers(world.loop), &world.timers[0], start + 3600 * USEC_PER_SEC);
+	timers_set(loop_timers(world.loop), &world.timers[2], start + 3600 * USEC_PER_SEC);
+	ck_assert_int_eq(loop_run(world.loop), 0);
+	ck_assert_str_eq(trace, "2");
+	ck_assert_int_ge(clock_now() - start, 3000);
+	ck_assert_int_lt(clock_now() - start, LATEST);
+	world_release(&world);
+}
+END_TEST
+
 /* A timer that is armed for now in every turn does not keep the sockets waiting. */
 static void again(void *context, struct timer *timer, int64_t now)
 {
@@ -437,10 +467,11 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {order_of_a_turn,  time_of_a_turn,      longest_turn_counts_work_only,
-				      waits_for_timers, follows_changes,     busy_timer_starves_nobody,
-				      wakes_itself,     wakes_from_an_event, stop_finishes_its_turn,
-				      deferred_frees};
+	const TTest *const tests[] = {
+		order_of_a_turn,           time_of_a_turn,  longest_turn_counts_work_only,
+		waits_for_timers,          follows_changes, what_is_sooner_comes_sooner,
+		busy_timer_starves_nobody, wakes_itself,    wakes_from_an_event,
+		stop_finishes_its_turn,    deferred_frees};
 
 	return RUN_SUITE("loop", tests);
 }
