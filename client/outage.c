@@ -307,7 +307,8 @@ void outage_lost(tinkex_client *client, int error)
 		client->no_descriptors = true;
 	free(client->outage_reason);
 	client->outage_reason = outage_describe(client, error);
-	if (client->outage_reason && !TAILQ_EMPTY(&client->operations))
+	if (client->outage_reason && !TAILQ_EMPTY(&client->operations) &&
+	    (was_ready || client->outage_limit != 0))
 		client_log(client, LOG_WARNING_LEVEL, "%s; looking for it again", client->outage_reason);
 	client->search.place[client->place].error = error;
 	epoll_ctl(client->epoll, EPOLL_CTL_DEL, client->connection.fd, NULL);

@@ -100,6 +100,14 @@ int search_check(struct search_place *place)
 	return r;
 }
 
+/* connect() says the same of a socket that nobody serves and of what is no socket. */
+static bool search_is_socket(const struct search_place *place)
+{
+	struct stat st;
+
+	return stat(place->path, &st) < 0 || S_ISSOCK(st.st_mode);
+}
+
 static const char *search_reason(const struct search_place *place)
 {
 	if (place->note[0])
@@ -111,10 +119,12 @@ static const char *search_reason(const struct search_place *place)
 	case -ENOTDIR:
 		return "does not exist";
 	case -ECONNREFUSED:
-		return "nobody listens on it";
+		return search_is_socket(place) ? "nobody listens on it" : "is not a socket";
 	case -EACCES:
 	case -EPERM:
 		return "you may not open it (socket_mode and socket_group in tinkexd.conf say who may)";
+	case -ETIMEDOUT:
+		return "takes the connection, but does not answer";
 	default:
 		return error_describe(place->error);
 	}
@@ -123,15 +133,21 @@ static const char *search_reason(const struct search_place *place)
 char *search_explain(const struct search *search)
 {
 	struct buffer text = BUFFER_INIT(64 * 1024);
+	bool deaf = false;
 	size_t size;
 	int error;
 
 	buffer_puts(&text, "tried");
-	for (size_t i = 0; i < search->count; i++)
+	for (size_t i = 0; i < search->count; i++) {
+		deaf = deaf || search->place[i].error == -ETIMEDOUT;
 		buffer_printf(&text, "\n  %s: %s", search->place[i].path, search_reason(&search->place[i]));
-	buffer_puts(&text,
-		    "\nstart one with `systemctl --user start tinkexd.socket`, as a system service with "
-		    "`systemctl start tinkexd.socket`,\nor by hand with `tinkexd`; if it listens elsewhere, "
-		    "name its socket in $TINKEXD_SOCKET");
+	}
+	buffer_puts(
+		&text,
+		deaf ? "\nis it stopped, or very busy? If another is meant, name its socket in "
+		       "$TINKEXD_SOCKET"
+		     : "\nstart one with `systemctl --user start tinkexd.socket`, as a system service with\n"
+		       "`systemctl start tinkexd.socket`, or by hand with `tinkexd`; if it listens\n"
+		       "elsewhere, name its socket in $TINKEXD_SOCKET");
 	return buffer_steal(&text, &size, &error);
 }

@@ -1,6 +1,7 @@
 /* The client of a command, its errors in words, its exit codes, and options handed on to the library. */
 #include "app.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ static void app_log(void *userdata, int level, const char *text)
 		remark("%s", text);
 }
 
-bool app_connect(struct app *app, int64_t patience_ms)
+bool app_connect(struct app *app, int64_t patience_ms, int64_t answer_ms)
 {
 	struct tinkex_client_options options = TINKEX_CLIENT_OPTIONS_INIT;
 	int r;
@@ -19,13 +20,60 @@ bool app_connect(struct app *app, int64_t patience_ms)
 	options.socket_path = app->options.socket;
 	options.name = "tinkexctl/" TINKEX_VERSION;
 	options.reconnect_timeout_ms = patience_ms;
+	options.call_timeout_ms = answer_ms;
 	options.log = app_log;
 	r = tinkex_client_new(&options, &app->client);
 	return r == 0 || complain("%s", tinkex_strerror(r));
 }
 
+/* The option by which a parameter of the protocol was given: `poll_timeout_ms` is --poll-timeout. */
+static const struct option_row *app_option_of(const char *member)
+{
+	char name[32];
+	size_t size;
+
+	snprintf(name, sizeof(name), "%s", member);
+	size = strlen(name);
+	if (size > 3 && strcmp(name + size - 3, "_ms") == 0)
+		name[size - 3] = '\0';
+	for (char *at = name; *at; at++)
+		*at = *at == '_' ? '-' : *at;
+	for (size_t i = 0; i < option_row_count; i++)
+		if (strcmp(option_rows[i].name, name) == 0)
+			return &option_rows[i];
+	return NULL;
+}
+
+/* The option that the daemon objects to, as far as that can be told: " (given by --after x)". Allocated, or
+ * NULL. */
+static char *app_culprit(const struct app *app, int error)
+{
+	const char *endpoint = app->options.endpoint, *variable = getenv("TINKEX_ENDPOINT");
+	struct json_object *data, *member = NULL;
+	const struct option_row *row = NULL;
+	char *text = NULL;
+	int r = -1;
+
+	if (error == TINKEX_EDENIED && !app->options.all && endpoint)
+		r = asprintf(&text, " (given by --endpoint %s)", endpoint);
+	else if (error == TINKEX_EDENIED && !app->options.all && variable && *variable)
+		r = asprintf(&text, " (given by $TINKEX_ENDPOINT, %s)", variable);
+	if (error != TINKEX_EPARAMS)
+		return r < 0 ? NULL : text;
+	data = json_tokener_parse(tinkex_error_data(app->client) ? tinkex_error_data(app->client) : "{}");
+	if (json_object_object_get_ex(data, "member", &member))
+		row = app_option_of(json_object_get_string(member));
+	if (row && row->kind == OPTION_TEXT)
+		r = asprintf(&text, " (given by --%s %s)", row->name,
+			     *(char *const *)((const char *)&app->options + row->offset));
+	else if (row)
+		r = asprintf(&text, " (given by --%s)", row->name);
+	json_object_put(data);
+	return r < 0 ? NULL : text;
+}
+
 /* What a person can do about it. */
-static const char *app_advice(int error)
+static const char *app_advice(const struct app *app, int error)
 {
 	switch (error) {
 	case TINKEX_ENODAEMON:
@@ -33,7 +81,7 @@ static const char *app_advice(int error)
 	case TINKEX_ENOTFOUND:
 		return "; `tinkexctl list` shows what is registered";
 	case TINKEX_EDENIED:
-		return "; `tinkexctl endpoints` shows the endpoints that you may use";
+		return app->options.all ? "" : "; `tinkexctl endpoints` shows the endpoints that you may use";
 	case TINKEX_ETIMEOUT:
 		return "; is it stopped, or very busy?";
 	case TINKEX_ENOMETHOD:
@@ -49,9 +97,14 @@ static const char *app_advice(int error)
 
 int app_fail(struct app *app, int error)
 {
-	const char *text = tinkex_error_text(app->client);
+	_cleanup_(freep) char *culprit = app_culprit(app, error);
+	const char *text = tinkex_error_text(app->client), *socket = tinkex_client_socket(app->client);
 
-	complain("%s%s", *text ? text : tinkex_strerror(error), app_advice(error));
+	if (error == TINKEX_EPROTOCOL && socket)
+		complain("%s: %s", socket, *text ? text : tinkex_strerror(error));
+	else
+		complain("%s%s%s", *text ? text : tinkex_strerror(error), culprit ? culprit : "",
+			 app_advice(app, error));
 	return exit_code_of_error(error);
 }
 

@@ -36,9 +36,11 @@ struct ids {
 	size_t n, capacity;
 };
 
-/* Makes the client. `patience_ms`: how long a lost connection is looked for. false: told on stderr. */
-bool app_connect(struct app *app, int64_t patience_ms);
-/* Tells on stderr what `error` of the client's last call means and what to do. Returns the exit code. */
+/* Makes the client. `patience_ms`: how long a lost connection is looked for; `answer_ms`: how long a call
+ * that waits for nothing may take. false: told on stderr. */
+bool app_connect(struct app *app, int64_t patience_ms, int64_t answer_ms);
+/* Tells on stderr what `error` of the client's last call means, which option it is about, and what to do.
+ * Returns the exit code. */
 int app_fail(struct app *app, int error);
 /* Flushes the output. `code`, or EXIT_FUTURE_FAILED if the output could not be written, which is told. */
 int app_finish(struct app *app, int code);

@@ -12,8 +12,8 @@
 #include "handover.h"
 #include "progress.h"
 
-#define PATIENCE_MS 60000
-#define NAMED_MAX   10 /* ids that are named in a remark; more are counted */
+#define PATIENCE_MS 60000 /* both for the daemon to come back and for an answer */
+#define NAMED_MAX   10    /* ids that are named in a remark; more are counted */
 
 struct waiting {
 	struct app *app;
@@ -196,8 +196,11 @@ static int await_loop(struct waiting *waiting, int interrupt, struct progress *p
 		progress_set_done(progress, waiting->n_ended);
 		if (!await_settle(waiting))
 			return EXIT_FUTURE_FAILED;
-		if (waiting->done && waiting->acks == 0)
+		if (waiting->done && waiting->acks == 0) {
+			if (waiting->ids.n == 0 && waiting->n_ended == 0 && waiting->error == 0)
+				remark("nothing is registered that matches");
 			return waiting->code;
+		}
 		progress_tick(progress);
 		if (poll(watch, 2, shorter(tinkex_get_timeout(client), progress_timeout(progress))) < 0 &&
 		    errno != EINTR)
@@ -284,7 +287,7 @@ int command_await(struct app *app)
 	waiting.ended = calloc(waiting.ids.n + 1, sizeof(*waiting.ended));
 	if (!waiting.held || !waiting.ended)
 		complain("out of memory");
-	else if (app_connect(app, PATIENCE_MS))
+	else if (app_connect(app, PATIENCE_MS, PATIENCE_MS))
 		code = await_run(&waiting);
 out:
 	for (size_t i = 0; waiting.held && i < waiting.ids.n; i++)

@@ -5,7 +5,7 @@
 #include "commands.h"
 #include "handover.h"
 
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 60000 /* both for the daemon to come back and for an answer */
 #define PAGE        100
 
 /* ---- collect ---- */
@@ -89,7 +89,8 @@ int command_collect(struct app *app)
 	if (app->options.n_arguments > 1 && ids.n == 0)
 		complain("there are no ids: the input is empty"); /* and not: everything */
 	else if (handover_init(&handover, app)) {
-		code = app_connect(app, PATIENCE_MS) ? collect_all(app, &handover, &ids) : EXIT_FUTURE_FAILED;
+		code = app_connect(app, PATIENCE_MS, PATIENCE_MS) ? collect_all(app, &handover, &ids)
+								  : EXIT_FUTURE_FAILED;
 		handover_release(&handover);
 	}
 	ids_free(&ids);
@@ -149,7 +150,7 @@ static int affect_run(struct app *app, const char *word, affect_fn affect)
 		goto out;
 	}
 	code = EXIT_FUTURE_FAILED;
-	if (!app_connect(app, PATIENCE_MS))
+	if (!app_connect(app, PATIENCE_MS, PATIENCE_MS))
 		goto out;
 	r = affect(app->client, ids_list(&ids), ids.n, &select, &reply);
 	code = r < 0 ? app_fail(app, r) : affect_report(app, word, ids.n, reply);

@@ -6,7 +6,8 @@
 #include "commands.h"
 
 #define PATIENCE_MS 5000
-#define NAME_WIDTH  32
+#define ANSWER_MS   15000 /* a daemon that takes longer is stopped */
+#define NAME_WIDTH  36
 
 /* ---- JSON in words ---- */
 
@@ -71,6 +72,8 @@ static void print_member(struct app *app, const char *name, struct json_object *
 		}
 		return;
 	}
+	if (clean_name && size > 3 && strcmp(name + size - 3, "_ms") == 0)
+		clean_name[strlen(clean_name) - 3] = '\0'; /* times have their unit with them */
 	if (json_object_is_type(value, json_type_int) && size > 3 && strcmp(name + size - 3, "_ms") == 0)
 		text = render_time(json_object_get_int64(value), time);
 	else if (!value)
@@ -110,7 +113,7 @@ int command_status(struct app *app)
 		ids_free(&ids);
 		return EXIT_USAGE;
 	}
-	if (!app_connect(app, PATIENCE_MS))
+	if (!app_connect(app, PATIENCE_MS, ANSWER_MS))
 		code = EXIT_FUTURE_FAILED;
 	for (size_t i = 0; app->client && i < ids.n; i++) {
 		_cleanup_(reply_unrefp) tinkex_reply *reply = NULL;
@@ -118,10 +121,15 @@ int command_status(struct app *app)
 		const char *json;
 		size_t size = 0;
 
+		if (r == TINKEX_ENOTFOUND) {
+			complain("%s is not registered; `tinkexctl list` shows what is", ids.id[i]);
+			code = code ? code : EXIT_NOT_REGISTERED;
+			continue;
+		}
 		if (r < 0) {
 			failed = app_fail(app, r);
 			code = code ? code : failed;
-			continue;
+			break;
 		}
 		json = tinkex_reply_json(reply, &size);
 		if (app->options.json)
@@ -139,9 +147,11 @@ int command_status(struct app *app)
 
 static void list_row(struct render_table *table, const char *json)
 {
-	struct json_object *item = parse(json);
+	struct json_object *item = parse(json), *metadata = NULL;
 	char age[RENDER_TIME_MAX], next[RENDER_TIME_MAX], deadline[RENDER_TIME_MAX];
 	const char *state = member_text(item, "state");
+
+	json_object_object_get_ex(item, "metadata", &metadata);
 	const char *cells[] = {
 		member_text(item, "request_id"),
 		member_text(item, "endpoint"),
@@ -152,7 +162,7 @@ static void list_row(struct render_table *table, const char *json)
 		member_time(item, "next_poll_in_ms", next),
 		member_text(item, "iteration"),
 		member_time(item, "deadline_in_ms", deadline),
-		member_text(item, "metadata"),
+		metadata && json_object_object_length(metadata) > 0 ? member_text(item, "metadata") : NULL,
 		member_text(item, "uid"),
 	};
 
@@ -199,16 +209,20 @@ static int list_pages(struct app *app, struct render_table *table)
 	}
 }
 
+/* In the order of list_row(). */
+static const struct render_column list_columns[] = {
+	{"REQUEST ID", 40, 0}, {"ENDPOINT", 0, 6},  {"STATE", 0, 0},     {"WAITS FOR", 0, 0},
+	{"QUEUE", 0, 0},       {"AGE", 0, 2},       {"NEXT POLL", 0, 3}, {"POLLS", 0, 5},
+	{"DEADLINE", 0, 8},    {"METADATA", 12, 7}, {"USER ID", 0, 1},
+};
+
 int command_list(struct app *app)
 {
-	static const char *const heads[] = {"REQUEST ID", "ENDPOINT", "STATE",     "WAITS FOR",
-					    "QUEUE",      "AGE",      "NEXT POLL", "POLLS",
-					    "DEADLINE",   "METADATA", "USER ID"};
 	_cleanup_(render_table_freep) struct render_table *table = NULL;
 	int code;
 
-	table = render_table_new(app->options.all ? 11 : 10, heads, 0);
-	if (!app_connect(app, PATIENCE_MS))
+	table = render_table_new(sizeof(list_columns) / sizeof(list_columns[0]), list_columns);
+	if (!app_connect(app, PATIENCE_MS, ANSWER_MS))
 		return EXIT_FUTURE_FAILED;
 	code = list_pages(app, table);
 	if (code == EXIT_WELL && !app->options.json && render_table_rows(table) == 0)
@@ -265,21 +279,25 @@ static void endpoints_error(struct app *app, const char *json)
 	json_object_put(item);
 }
 
+/* In the order of endpoints_row(). */
+static const struct render_column endpoints_columns[] = {
+	{"ENDPOINT", 20, 0}, {"GATE", 0, 0},    {"RETRY IN", 0, 0},    {"IN FLIGHT", 0, 0}, {"WAITING", 0, 0},
+	{"URL", 20, 1},      {"PROFILE", 0, 2}, {"CONNECTIONS", 0, 3}, {"HTTP", 0, 4},
+};
+
 int command_endpoints(struct app *app)
 {
-	static const char *const heads[] = {"ENDPOINT", "GATE",    "RETRY IN",    "IN FLIGHT", "WAITING",
-					    "URL",      "PROFILE", "CONNECTIONS", "HTTP"};
 	_cleanup_(render_table_freep) struct render_table *table = NULL;
 	_cleanup_(reply_unrefp) tinkex_reply *reply = NULL;
 	size_t size;
 	int r;
 
-	if (!app_connect(app, PATIENCE_MS))
+	if (!app_connect(app, PATIENCE_MS, ANSWER_MS))
 		return EXIT_FUTURE_FAILED;
 	r = tinkex_endpoints(app->client, &reply);
 	if (r < 0)
 		return app_fail(app, r);
-	table = render_table_new(sizeof(heads) / sizeof(heads[0]), heads, 5);
+	table = render_table_new(sizeof(endpoints_columns) / sizeof(endpoints_columns[0]), endpoints_columns);
 	for (size_t i = 0; i < tinkex_reply_count(reply); i++) {
 		const char *json = tinkex_reply_item_json(reply, i, &size);
 
@@ -305,7 +323,7 @@ int command_stats(struct app *app)
 	size_t size = 0;
 	int r;
 
-	if (!app_connect(app, PATIENCE_MS))
+	if (!app_connect(app, PATIENCE_MS, ANSWER_MS))
 		return EXIT_FUTURE_FAILED;
 	r = tinkex_stats(app->client, &reply);
 	if (r < 0)
@@ -335,7 +353,7 @@ int command_ping(struct app *app)
 	int64_t begin, took;
 	int r;
 
-	if (!app_connect(app, PATIENCE_MS))
+	if (!app_connect(app, PATIENCE_MS, ANSWER_MS))
 		return EXIT_FUTURE_FAILED;
 	r = tinkex_hello(app->client, &reply);
 	begin = now_us();
@@ -374,7 +392,7 @@ int command_version(struct app *app)
 	struct json_object *hello = NULL;
 	bool there;
 
-	if (!app_connect(app, 0))
+	if (!app_connect(app, 0, ANSWER_MS))
 		return EXIT_FUTURE_FAILED;
 	/* A daemon that is not there is no failure here. */
 	there = tinkex_hello(app->client, &reply) == 0;

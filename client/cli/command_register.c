@@ -3,7 +3,7 @@
 
 #include "commands.h"
 
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 60000 /* both for the daemon to come back and for an answer */
 
 /* A row of the table for people, or a line for programs. */
 static void register_print(struct app *app, struct render_table *table, const tinkex_reply *reply,
@@ -26,13 +26,14 @@ static void register_print(struct app *app, struct render_table *table, const ti
 
 static int register_report(struct app *app, const tinkex_reply *reply)
 {
-	static const char *const heads[] = {"REQUEST ID", "ENDPOINT", "STATE", ""};
+	static const struct render_column columns[] = {
+		{"REQUEST ID", 40, 0}, {"ENDPOINT", 0, 1}, {"STATE", 0, 0}, {"", 0, 0}};
 	_cleanup_(render_table_freep) struct render_table *table = NULL;
 	struct tinkex_future future = TINKEX_FUTURE_INIT;
 	int code = EXIT_WELL;
 
 	if (app->output.is_terminal && !app->options.json)
-		table = render_table_new(4, heads, 0);
+		table = render_table_new(4, columns);
 	for (size_t i = 0; tinkex_reply_future(reply, i, &future) == 0; i++) {
 		register_print(app, table, reply, i, &future);
 		if (future.error == 0)
@@ -62,7 +63,7 @@ static int register_run(struct app *app, const char *if_ended)
 		goto out;
 	}
 	code = EXIT_FUTURE_FAILED;
-	if (!app_connect(app, PATIENCE_MS))
+	if (!app_connect(app, PATIENCE_MS, PATIENCE_MS))
 		goto out;
 	r = tinkex_register(app->client, ids_list(&ids), ids.n, &registration, &reply);
 	code = r < 0 ? app_fail(app, r) : register_report(app, reply);

@@ -6,6 +6,12 @@
 
 #include "app.h"
 
+#define LONGEST 512 /* bytes of a request id, says the protocol */
+#define EXCERPT 40  /* bytes of an id that are shown in a complaint */
+
+#define STRING_OF(token) #token
+#define STRING(macro)    STRING_OF(macro)
+
 bool ids_add(struct ids *ids, const char *id, size_t size)
 {
 	char *copy = strndup(id, size);
@@ -116,6 +122,41 @@ static bool ids_read_responses(struct ids *ids, const char *name)
 	return good;
 }
 
+/* What the daemon would refuse together with all the others: told here by its place. NULL: the id is good. */
+static const char *ids_fault(const char *id)
+{
+	uint32_t code = 0;
+	size_t n;
+
+	if (!*id)
+		return "is empty";
+	if (strlen(id) > LONGEST)
+		return "is too long: at most " STRING(LONGEST) " bytes are allowed";
+	for (const unsigned char *at = (const unsigned char *)id; *at; at += n) {
+		n = render_sequence(at, &code);
+		if (n == 0)
+			return "is not valid UTF-8";
+		if (code < 0x20 || (code >= 0x7f && code < 0xa0))
+			return "has a control character in it";
+	}
+	return NULL;
+}
+
+static bool ids_check(const struct ids *ids)
+{
+	for (size_t i = 0; i < ids->n; i++) {
+		const char *fault = ids_fault(ids->id[i]);
+		_cleanup_(freep) char *clean = NULL;
+
+		if (!fault)
+			continue;
+		clean = render_clean(ids->id[i]);
+		return complain("id number %zu of %zu, `%.*s%s`, %s", i + 1, ids->n, EXCERPT,
+				clean ? clean : "", strlen(ids->id[i]) > EXCERPT ? "…" : "", fault);
+	}
+	return true;
+}
+
 bool ids_read(struct ids *ids, const struct options *options, size_t first)
 {
 	bool used_stdin = options->response && strcmp(options->response, "-") == 0, good = true;
@@ -134,5 +175,5 @@ bool ids_read(struct ids *ids, const struct options *options, size_t first)
 		used_stdin = true;
 		good = ids_read_lines(ids, stdin);
 	}
-	return good;
+	return good && ids_check(ids);
 }

@@ -231,6 +231,8 @@ static bool options_set(struct options *options, const struct option_row *row, c
 		*(const char **)at = value;
 		return true;
 	case OPTION_TEXT:
+		if (!*value)
+			return complain("--%s: the value is empty", row->name);
 		*(const char **)at = value;
 		return true;
 	case OPTION_DURATION:

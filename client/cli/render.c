@@ -21,8 +21,7 @@ void render_set_hook(void (*hook)(void))
 
 /* ---- cleaning ---- */
 
-/* Length of the valid UTF-8 sequence at `s`; 0: there is none. */
-static size_t render_sequence(const unsigned char *s, uint32_t *ret_code)
+size_t render_sequence(const unsigned char *s, uint32_t *ret_code)
 {
 	size_t n = s[0] < 0x80                   ? 1
 		   : s[0] >= 0xc2 && s[0] < 0xe0 ? 2

@@ -27,6 +27,8 @@ void render_set_hook(void (*hook)(void));
  * breaks and marks that turn the direction of writing become spaces, invalid UTF-8 becomes "?". Allocated;
  * NULL: no memory, or `text` was NULL. */
 char *render_clean(const char *text);
+/* Length of the valid UTF-8 sequence at `s`, and its code point; 0: there is none. */
+size_t render_sequence(const unsigned char *s, uint32_t *ret_code);
 /* How many columns `text` takes, taking every character for one column wide. */
 size_t render_width(const char *text);
 
@@ -43,11 +45,16 @@ bool render_has_colours(void);
 const char *render_colour(enum colour colour);
 const char *render_colour_end(void);
 
-/* A table: rows of cells, laid out when all are known. On a terminal that is too narrow the column `flexible`
- * gives way first, then columns are left out from the right. */
+/* A table: rows of cells, laid out when all are known. A column that has no value in any row is left out. On
+ * a terminal that is too narrow columns are cut and left out as they say; the first one always stays. */
+struct render_column {
+	const char *head;
+	size_t least;  /* it may be cut down to this width, in its middle; 0: it is never cut */
+	unsigned rank; /* those of the highest rank are left out first; 0: only if nothing else helps */
+};
 struct render_table;
-struct render_table *render_table_new(size_t n_columns, const char *const *heads, size_t flexible);
-/* Adds a row; cells are cleaned and copied, NULL is "-". */
+struct render_table *render_table_new(size_t n_columns, const struct render_column *columns);
+/* Adds a row; cells are cleaned and copied, NULL: no value. */
 void render_table_add(struct render_table *table, const char *const *cells, enum colour colour);
 size_t render_table_rows(const struct render_table *table);
 /* Writes it, with heads, to `output`; nothing if there are no rows. */

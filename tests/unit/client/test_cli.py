@@ -86,6 +86,12 @@ class Usage(Case):
             ("there is no command x", ("help", "x")),
             ("the input is empty", ("register", "-")),
             ("the input is empty", ("collect", "-")),
+            ("--socket: the value is empty", ("ping", "--socket", "")),
+            ("id number 2 of 2, ``, is empty", ("register", "a", "")),
+            ("id number 1 of 1, `%s…`, is too long: at most 512 bytes" % ("x" * 40), ("status", "x" * 513)),
+            ("id number 1 of 1, `a b`, has a control character", ("await", "a\nb")),
+            ("id number 1 of 1, `a b`, has a control character", ("ack", "a\u009bb")),
+            ("id number 1 of 1, `?`, is not valid UTF-8", ("cancel", b"\xff")),
         ]:
             with self.subTest(args=args):
                 self.assert_usage(expected, *args)
@@ -125,11 +131,27 @@ class Usage(Case):
 
     def test_refusals(self):
         for name, code in [("denied", 7), ("limit_exceeded", 8), ("storage", 8), ("shutting_down", 8), ("internal", 8),
-                           ("invalid_params", 2), ("not_found", 4), ("method_not_found", 8)]:
+                           ("invalid_params", 2), ("method_not_found", 8)]:
             self.daemon.refuse["status"] = (name, "for this reason\x1b[2J")
             _, err = self.run_ctl("status", "a", code=code)
             self.assertIn("for this reason", err)
             self.assertNotIn("\x1b", err)
+        self.daemon.refuse["status"] = ("not_found", "no such registration of yours")
+        _, err = self.run_ctl("status", "a", "b", code=4)
+        self.assertEqual([line.split(";")[0] for line in err.splitlines()],
+                         ["tinkexctl: a is not registered", "tinkexctl: b is not registered"])
+
+    def test_what_is_denied(self):
+        self.daemon.refuse["list"] = ("denied", "there is no such endpoint")
+        _, err = self.run_ctl("list", "--endpoint", "e", code=7)
+        self.assertIn("there is no such endpoint (given by --endpoint e); `tinkexctl endpoints` shows", err)
+        env = self.environment()
+        env["TINKEX_ENDPOINT"] = "v"
+        self.daemon.refuse["register"] = ("denied", "there is no such endpoint")
+        _, err = self.run_ctl("register", "a", env=env, code=7)
+        self.assertIn("(given by $TINKEX_ENDPOINT, v)", err)
+        self.daemon.refuse["list"] = ("denied", "only root may see all")
+        self.assertEqual(self.run_ctl("list", "--all", code=7)[1], "tinkexctl: list: only root may see all\n")
 
     def test_full_output(self):
         with open("/dev/full", "wb") as full:
@@ -420,8 +442,8 @@ class Look(Case):
 
     def test_status(self):
         out, _ = self.run_ctl("status", "a", "--all")
-        self.assertIn("age_ms                            3 m 12 s\n", out)
-        self.assertIn("queue_state_reason                busy [31m hour\n", out)
+        self.assertIn("age                                   3 m 12 s\n", out)
+        self.assertIn("queue_state_reason                    busy [31m hour\n", out)
         self.assertEqual(self.daemon.params("status"), [{"request_id": "a", "all": True}])
         out, _ = self.run_ctl("status", "a", "b", "--json")
         self.assertEqual([json.loads(line)["request_id"] for line in out.splitlines()], ["a", "b"])
@@ -434,8 +456,8 @@ class Look(Case):
         out, _ = self.run_ctl("list")
         lines = out.splitlines()
         self.assertEqual(len(lines), 1501)
-        self.assertRegex(lines[0], r"^REQUEST ID +ENDPOINT +STATE +WAITS FOR +QUEUE +AGE ")
-        self.assertRegex(lines[1], r'^id0000 +default +blocked +gate +- +2 m 5 s +- +3 +1 ms +\{"k":"v"\}$')
+        self.assertRegex(lines[0], r"^REQUEST ID +ENDPOINT +STATE +WAITS FOR +AGE +POLLS +DEADLINE +METADATA$")
+        self.assertRegex(lines[1], r'^id0000 +default +blocked +gate +2 m 5 s +3 +1 ms +\{"k":"v"\}$')
         out, _ = self.run_ctl("list", "--json", "--state", "blocked", "--where", "k=v", "--endpoint", "e", "--all")
         self.assertEqual([json.loads(line) for line in out.splitlines()], self.daemon.futures)
         self.assertEqual(self.daemon.params("list")[-2],
@@ -455,8 +477,8 @@ class Look(Case):
 
     def test_stats(self):
         out, _ = self.run_ctl("stats")
-        self.assertIn("uptime_ms                         3 m 12 s\n", out)
-        self.assertIn("counters\n  polls\n    ok                            3\n", out)
+        self.assertIn("uptime                                3 m 12 s\n", out)
+        self.assertIn("counters\n  polls\n    ok                                3\n", out)
         self.assertEqual(json.loads(self.run_ctl("stats", "--json")[0])["gauges"], {"peers": 1})
 
 
