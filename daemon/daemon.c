@@ -303,25 +303,24 @@ static void configure_endpoint(struct endpoint *endpoint, const struct config_en
 	endpoint->missing = false;
 }
 
-static int apply_endpoint(struct daemon *daemon, const struct config_endpoint *config, char **ret_message)
+static struct endpoint *get_endpoint(struct daemon *daemon, const struct config_endpoint *config)
 {
 	struct endpoint *endpoint = find_endpoint(daemon, config->name);
-	int r;
 
-	if (!endpoint) {
-		struct endpoint **bigger = xzalloc((daemon->n_endpoints + 1) * sizeof(struct endpoint *));
+	if (endpoint)
+		return endpoint;
+	daemon->endpoints = xreallocarray(daemon->endpoints, daemon->n_endpoints + 1,
+					  sizeof(*daemon->endpoints));
+	return daemon->endpoints[daemon->n_endpoints++] = endpoint_new(config->name, config->profile);
+}
 
-		if (daemon->n_endpoints)
-			memcpy(bigger, daemon->endpoints, daemon->n_endpoints * sizeof(struct endpoint *));
-		free(daemon->endpoints);
-		daemon->endpoints = bigger;
-		endpoint = daemon->endpoints[daemon->n_endpoints++] = endpoint_new(config->name,
-										   config->profile);
-	}
+static void apply_endpoint(struct daemon *daemon, const struct config_endpoint *config,
+			   struct upstream *upstream)
+{
+	struct endpoint *endpoint = get_endpoint(daemon, config);
+
 	configure_endpoint(endpoint, config);
-	r = poller_attach(daemon->poller, endpoint, config, ret_message);
-	if (r < 0)
-		return r;
+	poller_attach(daemon->poller, endpoint, upstream);
 	scheduler_key_changed(daemon->scheduler, endpoint, poller_have_key(endpoint), loop_now(daemon->loop));
 	if (!poller_have_key(endpoint))
 		log_warning("daemon",
@@ -329,6 +328,21 @@ static int apply_endpoint(struct daemon *daemon, const struct config_endpoint *c
 			    "configuration%s",
 			    endpoint->name,
 			    strcmp(endpoint->name, "default") == 0 ? " or TINKER_API_KEY" : "");
+}
+
+/* Everything that can fail, for all endpoints, before anything is touched. */
+static int prepare_upstreams(struct daemon *daemon, const struct config *config, struct upstream **upstreams,
+			     char **ret_message)
+{
+	for (size_t i = 0; i < config->n_endpoints; i++) {
+		int r = poller_prepare(daemon->poller, config->endpoints[i], &upstreams[i], ret_message);
+
+		if (r < 0) {
+			while (i--)
+				poller_discard(upstreams[i]);
+			return r;
+		}
+	}
 	return 0;
 }
 
@@ -341,18 +355,24 @@ static void share_endpoints(struct daemon *daemon)
 
 static int apply_endpoints(struct daemon *daemon, const struct config *config, char **ret_message)
 {
-	int r = 0;
+	struct upstream **upstreams = xreallocarray(NULL, config->n_endpoints + 1, sizeof(*upstreams));
+	int r = prepare_upstreams(daemon, config, upstreams, ret_message);
 
+	if (r < 0) {
+		free(upstreams);
+		return r;
+	}
 	for (size_t i = 0; i < daemon->n_endpoints; i++)
 		daemon->endpoints[i]->missing = true;
-	for (size_t i = 0; i < config->n_endpoints && r >= 0; i++)
-		r = apply_endpoint(daemon, config->endpoints[i], ret_message);
+	for (size_t i = 0; i < config->n_endpoints; i++)
+		apply_endpoint(daemon, config->endpoints[i], upstreams[i]);
 	for (size_t i = 0; i < daemon->n_endpoints; i++) {
 		if (daemon->endpoints[i]->missing)
 			poller_detach(daemon->poller, daemon->endpoints[i]);
 	}
+	free(upstreams);
 	share_endpoints(daemon);
-	return r;
+	return 0;
 }
 
 /* Reload: what can change while running does; what cannot is said. */
@@ -363,6 +383,7 @@ static void apply_limits(struct daemon *daemon, const struct config *config)
 	daemon->registry->limits.retention = config->retention;
 	daemon->registry->limits.retention_delivered = config->retention_delivered;
 	daemon->scheduler->budget.limit = config->inflight_result_bytes;
+	poller_set_max_result_bytes(daemon->poller, config->max_result_bytes);
 	daemon->commands.inline_result_bytes = config->inline_result_bytes;
 	daemon->commands.max_registrations_per_uid = config->max_registrations_per_uid;
 	listener_set_limits(daemon->listener, config->max_peers, config->max_peers_per_uid,

@@ -121,6 +121,7 @@ static enum proto_error register_again(struct registry *registry, struct registr
 {
 	bool ended = registration->phase == REGISTRATION_ENDED || registration->phase == REGISTRATION_ENDING;
 	bool anew = ended && (options->restart_if_ended || !result_is_last_word(registration->result));
+	bool changes = ended ? options->has.metadata : names_anything(options, registration);
 	char *metadata = NULL;
 	uint64_t ticket;
 
@@ -135,9 +136,9 @@ static enum proto_error register_again(struct registry *registry, struct registr
 	}
 	if (anew) {
 		restart(registry, registration, options, now, wall);
-	} else if (!ended && registration->phase != REGISTRATION_ENDING &&
-		   names_anything(options, registration)) {
-		apply_options(registration, options, false, now);
+	} else if (changes) {
+		if (!ended)
+			apply_options(registration, options, false, now);
 		ticket = registry->operations->save(registry->context, registration);
 		if (ticket > *ret_ticket)
 			*ret_ticket = ticket;

@@ -153,9 +153,11 @@ int http_new(const struct http_settings *settings, struct loop *loop, struct met
 	http->operations = operations;
 	http->context = context;
 	timer_init(&http->timer, TIMER_CURL);
+	LIST_INIT(&http->sockets);
 	TAILQ_INIT(&http->active);
 	TAILQ_INIT(&http->idle);
 	TAILQ_INIT(&http->sent);
+	LIST_INIT(&http->sockets);
 	take_settings(http, settings);
 	http->multi = curl_multi_init();
 	if (!http->multi)

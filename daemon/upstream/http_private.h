@@ -7,7 +7,9 @@
 
 #include "http.h"
 
-#define HTTP_STREAMS_PER_CONNECTION 100 /* that we put on one HTTP/2 connection */
+#define HTTP_BUFFER_SIZE            16384 /* of curl, for what it receives and for what it sends; bytes */
+#define HTTP_STREAMS_PER_CONNECTION 100   /* that we put on one HTTP/2 connection */
+#define HTTP_BUFFER_SIZE            16384 /* bytes of a body that curl has room for at a time */
 
 enum transfer_phase {
 	TRANSFER_CONNECTING, /* until the request goes out: curl looks for a connection, or makes one */
@@ -49,13 +51,15 @@ struct http {
 	CURLM *multi;
 	struct timer timer; /* TIMER_CURL */
 	struct http_transfers active, idle;
-	struct http_transfers sent; /* whose `sent` is to be told when curl has returned */
-	uint32_t n_sent;            /* transfers that are WAITING or READING */
+	LIST_HEAD(, http_socket) sockets; /* that curl wants to be watched */
+	struct http_transfers sent;       /* whose `sent` is to be told when curl has returned */
+	uint32_t n_sent;                  /* transfers that are WAITING or READING */
 	uint32_t n_sockets;
-	uint32_t capacity;   /* as last told */
-	int64_t progress_at; /* when a request last went out */
-	unsigned version;    /* of the last answer */
-	unsigned limits_for; /* the version that curl's limits were set for */
+	LIST_HEAD(, http_socket) sockets; /* that curl wants to be watched */
+	uint32_t capacity;                /* as last told */
+	int64_t progress_at;              /* when a request last went out */
+	unsigned version;                 /* of the last answer */
+	unsigned limits_for;              /* the version that curl's limits were set for */
 	bool tls;
 	/* settings; strings owned */
 	char *url, *user_agent, *ca_file, *proxy;
@@ -87,5 +91,10 @@ void http_transfer_timeout(struct http_transfer *transfer, int64_t now);
 /* The callbacks for sockets, on a multi handle and on an easy one. */
 void http_socket_watch(struct http *http);
 void http_socket_prepare(struct http_transfer *transfer);
+/* In the next turn curl looks at every watched socket as if something had arrived. Harmless where nothing
+ * has. */
+void http_socket_nudge(struct http *http);
+/* Makes curl look, in the next turn, for what it has already read from its connections. */
+void http_socket_nudge(struct http *http);
 
 #endif

@@ -102,6 +102,17 @@ static void status_line(struct http_transfer *transfer, const char *line, size_t
 		http->version = 20;
 }
 
+static void transfer_answered(struct http_transfer *transfer)
+{
+	int64_t end = later(transfer->last_byte, transfer->http->max_body_time);
+
+	transfer->phase = TRANSFER_READING;
+	transfer->first_byte = transfer->last_byte;
+	/* Else the timer is left as it is, and looks for itself how long ago the last byte came. */
+	if (end < transfer->timer.when)
+		arm(transfer, end);
+}
+
 static bool transfer_header(struct http_transfer *transfer, const char *line, size_t size)
 {
 	struct http *http = transfer->http;
@@ -120,10 +131,8 @@ static bool transfer_header(struct http_transfer *transfer, const char *line, si
 		return true;
 	if (line[0] == '\r' || line[0] == '\n')
 		transfer->header_complete = true;
-	if (transfer->phase == TRANSFER_WAITING) {
-		transfer->phase = TRANSFER_READING;
-		transfer->first_byte = transfer->last_byte;
-	}
+	if (transfer->phase == TRANSFER_WAITING)
+		transfer_answered(transfer);
 	return true;
 }
 
@@ -215,8 +224,8 @@ static CURLcode set_mechanics(CURL *easy, struct http_transfer *transfer)
 	CURLcode r;
 
 	/* The smallest upload buffer that curl accepts: a poll's body is a line. */
-	if ((r = curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16384L)) ||
-	    (r = curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 16384L)) ||
+	if ((r = curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)HTTP_BUFFER_SIZE)) ||
+	    (r = curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)HTTP_BUFFER_SIZE)) ||
 	    (r = curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L)) ||
 	    (r = curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L)) || /* never wait for a resolver's thread */
 	    (r = curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L)))
@@ -307,6 +316,11 @@ void http_transfer_remove(struct http_transfer *transfer)
 	if (transfer->sent_untold)
 		TAILQ_REMOVE(&http->sent, transfer, in_sent);
 	transfer->sent_untold = false;
+	/* On HTTP/2 curl 7.88 stops reading its connection when the buffer of one stream is full, and forgets
+	 * to go on when that stream ends: what it had read for other streams would lie there until the next
+	 * byte comes from the server, which may be never. */
+	if (http->version == 20 && transfer->body_bytes >= HTTP_BUFFER_SIZE)
+		http_socket_nudge(http);
 	if (transfer->phase != TRANSFER_CONNECTING)
 		http->n_sent--;
 	transfer->phase = TRANSFER_CONNECTING;
@@ -342,6 +356,11 @@ static void tell_end(struct http_transfer *transfer, struct answer *answer)
 	else if (transfer->phase == TRANSFER_WAITING)
 		held = loop_now(http->loop) - transfer->sent_at;
 	http_transfer_remove(transfer);
+	/* curl 7.88 keeps what it has read of a connection until the stream that it belongs to has taken it;
+	 * when a stream that has filled its buffer ends, the next ones' bytes may lie there with nobody to be
+	 * woken for them. */
+	if (http->version == 20 && http->n_sent && transfer->body_bytes >= HTTP_BUFFER_SIZE)
+		http_socket_nudge(http);
 	if (answer->transport_ok)
 		describe(transfer, answer);
 	http->operations->done(transfer->request.owner, answer, held);

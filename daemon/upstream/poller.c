@@ -41,7 +41,6 @@ struct poll {
 	struct http_transfer *transfer;
 	uint64_t future;
 	uint64_t generation; /* of the key that it was sent with */
-	int64_t handed_out;
 	struct request request;
 	struct outcome_reader *reader; /* from the first byte of a body on */
 	struct body body;              /* of what may be a result */
@@ -104,6 +103,11 @@ static struct poll *find_poll(const struct poller *poller, uint64_t future)
 			return poll;
 	}
 	return NULL;
+}
+
+void poller_set_max_result_bytes(struct poller *poller, uint64_t max_result_bytes)
+{
+	poller->max_result_bytes = max_result_bytes;
 }
 
 size_t poller_in_flight(const struct poller *poller)
@@ -271,8 +275,8 @@ static void retire(struct upstream *upstream, bool replaced)
 	let_go(upstream);
 }
 
-int poller_attach(struct poller *poller, struct endpoint *endpoint, const struct config_endpoint *config,
-		  char **ret_message)
+int poller_prepare(struct poller *poller, const struct config_endpoint *config,
+		   struct upstream **ret_upstream, char **ret_message)
 {
 	_cleanup_(upstream_freep) struct upstream *upstream = xnew(struct upstream);
 	int r = check(config, ret_message);
@@ -289,12 +293,22 @@ int poller_attach(struct poller *poller, struct endpoint *endpoint, const struct
 	r = make_http(upstream, config);
 	if (r < 0)
 		return complain(ret_message, r, "endpoint %s: %s", config->name, strerrordesc_np(-r));
+	*ret_upstream = steal_pointer(upstream);
+	return 0;
+}
+
+struct upstream *poller_discard(struct upstream *upstream)
+{
+	return upstream_free(upstream);
+}
+
+void poller_attach(struct poller *poller, struct endpoint *endpoint, struct upstream *upstream)
+{
 	retire(endpoint->upstream, true);
 	upstream->endpoint = endpoint;
 	endpoint->capacity = http_capacity(upstream->http);
 	LIST_INSERT_HEAD(&poller->upstreams, upstream, in_poller);
-	endpoint->upstream = steal_pointer(upstream);
-	return 0;
+	endpoint->upstream = upstream;
 }
 
 void poller_detach(struct poller *poller, struct endpoint *endpoint)
@@ -353,7 +367,6 @@ static struct poll *poll_new(struct upstream *upstream, const struct poll_reques
 	poll->upstream = upstream;
 	poll->future = request->future;
 	poll->generation = upstream->generation;
-	poll->handed_out = loop_now(poller->loop);
 	table_insert(&poller->polls, &poll->by_future, hash_u64(poll->future));
 	LIST_INSERT_HEAD(&upstream->polls, poll, in_upstream);
 	return poll;
@@ -505,8 +518,7 @@ static void poll_done(void *owner, const struct answer *told, int64_t held)
 	struct poll *poll = owner;
 	struct upstream *upstream = poll->upstream;
 	struct poller *poller = upstream->poller;
-	struct poll_report report = {
-		.handed_out = poll->handed_out, .held = held, .wall = loop_wall(poller->loop)};
+	struct poll_report report = {.held = held, .wall = loop_wall(poller->loop)};
 	struct answer answer = *told;
 	uint64_t future = poll->future;
 	struct outcome outcome;

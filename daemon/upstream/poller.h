@@ -36,12 +36,20 @@ _must_check_ int poller_new(struct loop *loop, struct metrics *metrics,
 /* Aborts whatever is in flight; no callbacks. */
 struct poller *poller_free(struct poller *poller);
 
+/* Makes an upstream by the configuration, with everything that can fail: 0, or a negative errno with a
+ * sentence in *ret_message, freed by the caller. It is attached or discarded afterwards. */
+_must_check_ int poller_prepare(struct poller *poller, const struct config_endpoint *config,
+				struct upstream **ret_upstream, char **ret_message);
+/* For one that was not attached. Takes and returns NULL. */
+struct upstream *poller_discard(struct upstream *upstream);
 /* Gives an endpoint its upstream (endpoint->upstream), or a new one after a reload: polls in flight on the
- * old one end as they would have. Keeps endpoint->capacity up to date from then on. */
-_must_check_ int poller_attach(struct poller *poller, struct endpoint *endpoint,
-			       const struct config_endpoint *config, char **ret_message);
+ * old one end as they would have. Takes over `upstream`. Keeps endpoint->capacity up to date from then on. */
+void poller_attach(struct poller *poller, struct endpoint *endpoint, struct upstream *upstream);
 void poller_detach(struct poller *poller, struct endpoint *endpoint);
 bool poller_have_key(const struct endpoint *endpoint);
+
+/* A new limit after a reload; results that are arriving are measured by it, too. */
+void poller_set_max_result_bytes(struct poller *poller, uint64_t max_result_bytes);
 
 /* As scheduler_operations.start_poll and abort_poll. */
 bool poller_start(struct poller *poller, const struct poll_request *request);

@@ -236,7 +236,6 @@ static void answer_poll(struct world *world, struct world_poll *poll)
 		.wall_now = world->now + wall_offset,
 	};
 	struct poll_report report = {
-		.handed_out = poll->start,
 		.held = poll->answers_at - poll->start,
 		.wall = world->now + wall_offset,
 	};

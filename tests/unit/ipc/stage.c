@@ -245,7 +245,6 @@ static struct future *polled_future(struct stage *stage, const char *request_id)
 static void answer(struct stage *stage, struct future *future, struct outcome *outcome, struct blob *body)
 {
 	struct poll_report report = {
-		.handed_out = loop_now(stage->loop),
 		.wall = loop_wall(stage->loop),
 		.body = body,
 	};

@@ -67,7 +67,7 @@ END_TEST
 static void answer_try_again(const char *request_id)
 {
 	struct registration *registration = stage_find(stage, ALICE, request_id);
-	struct poll_report report = {.handed_out = loop_now(stage->loop), .wall = loop_wall(stage->loop)};
+	struct poll_report report = {.wall = loop_wall(stage->loop)};
 	struct outcome outcome = {
 		.kind = OUTCOME_TRY_AGAIN,
 		.status = 200,

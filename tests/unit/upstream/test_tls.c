@@ -1,0 +1,361 @@
+/* TLS and HTTP/2: who is trusted, many polls on few connections, and what happens when those die. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "front.h"
+#include "world.h"
+
+static struct front front;
+static char base_url[64];
+
+static void attach_to_front(const char *alpn, int streams)
+{
+	front_start(&front, alpn, streams);
+	snprintf(base_url, sizeof(base_url), "https://127.0.0.1:%d/services/test", front.port);
+	world->config.base_url = base_url;
+	world->config.ca_file = front.certificate;
+	world->config.connect_timeout = PATIENCE_S * USEC_PER_SEC;
+	world_attach();
+}
+
+static void teardown(void)
+{
+	front_kill(&front);
+}
+
+static struct upstream_status status(void)
+{
+	struct upstream_status now;
+
+	poller_status(world->endpoint, &now);
+	return now;
+}
+
+/* Polls first..last, until the server holds them all. */
+static void hold(uint64_t first, uint64_t last)
+{
+	unsigned held = world->n_held;
+
+	world->handler = handle_hold;
+	for (uint64_t i = first; i <= last; i++) {
+		struct poll_request request = world_request(i);
+
+		request.http_timeout = 2 * PATIENCE_S * USEC_PER_SEC;
+		ck_assert(poller_start(world->poller, &request));
+	}
+	world_until_held(held + (unsigned)(last - first + 1));
+}
+
+static void answer_held(unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		connection_answer_json(world->held[i], 200, "{\"status\":\"completed\",\"result\":42}");
+}
+
+/* Trust. */
+
+static void expect_untrusted(void)
+{
+	const struct error *error;
+
+	world_attach();
+	world_start(1);
+	world_until_done(1);
+	world_expect_kind(1, OUTCOME_NETWORK);
+	error = world_record(1)->outcome.error;
+	ck_assert_msg(strcasestr(error->message, "certificate") != NULL, "%s", error->message);
+	ck_assert_uint_eq(world->n_sent, 0);
+	ck_assert_uint_eq(world->server->requests, 0);
+}
+
+START_TEST(own_authority)
+{
+	attach_to_front("h2,http/1.1", 100);
+	world_start(1);
+	world_until_done(1);
+	world_expect_result(1, "42");
+}
+END_TEST
+
+START_TEST(wrong_authority_is_refused)
+{
+	char key[128], other[128];
+
+	attach_to_front("h2,http/1.1", 100);
+	snprintf(key, sizeof(key), "%s/other-key.pem", world->directory);
+	snprintf(other, sizeof(other), "%s/other.pem", world->directory);
+	front_make_certificate(key, other);
+	world->config.ca_file = other;
+	expect_untrusted();
+}
+END_TEST
+
+START_TEST(system_authorities_do_not_know_it)
+{
+	attach_to_front("h2,http/1.1", 100);
+	world->config.ca_file = NULL;
+	expect_untrusted();
+}
+END_TEST
+
+START_TEST(wrong_name_is_refused)
+{
+	attach_to_front("h2,http/1.1", 100);
+	/* The certificate is for 127.0.0.1; this is the same machine under a name that it does not bear. */
+	snprintf(base_url, sizeof(base_url), "https://localhost:%d", front.port);
+	expect_untrusted();
+}
+END_TEST
+
+/* Many on few. */
+
+START_TEST(polls_share_connections)
+{
+	world->config.max_in_flight = 300;
+	world->config.max_connections = 64;
+	attach_to_front("h2,http/1.1", 100);
+	ck_assert_uint_eq(world->endpoint->capacity, 64);
+	hold(1, 64);
+	ck_assert_uint_eq(status().connections, 1);
+	ck_assert_uint_eq(status().http_version, 0);
+	answer_held(0, 1);
+	world_until_done(1);
+	ck_assert_uint_eq(status().http_version, 20);
+	ck_assert_uint_eq(world->endpoint->capacity, 300);
+	hold(65, 301);
+	ck_assert_uint_le(status().connections, 300 / 100 + 1);
+	answer_held(1, 301);
+	world_until_done(301);
+	for (uint64_t i = 1; i <= 301; i++)
+		world_expect_result(i, "42");
+	ck_assert_uint_le(world->metrics.connections_opened, 300 / 100 + 1);
+	ck_assert_uint_eq(world->metrics.poll_repeats, 0);
+}
+END_TEST
+
+START_TEST(capacity_follows_connections)
+{
+	world->config.max_in_flight = 1000;
+	world->config.max_connections = 2;
+	attach_to_front("h2", 100);
+	ck_assert_uint_eq(world->endpoint->capacity, 2);
+	world_start(1);
+	world_until_done(1);
+	ck_assert_uint_eq(world->endpoint->capacity, 200);
+}
+END_TEST
+
+/* A server that carries fewer streams than we think: the others wait their turn, however long that is. */
+START_TEST(few_streams_are_no_failure)
+{
+	unsigned answered = 0;
+
+	world->config.max_in_flight = 100;
+	world->config.max_connections = 64;
+	attach_to_front("h2", 10);
+	world_start(1);
+	world_until_done(1);
+	world_start(2);
+	world_until_done(2);
+	hold(101, 120); /* on two connections */
+	for (uint64_t i = 121; i <= 140; i++)
+		world_start(i);
+	world_run_for(1500);
+	ck_assert_uint_eq(world->n_done, 2);
+	while (answered < 40) {
+		world_until_held(answered + 1);
+		answer_held(answered, answered + 1);
+		world_until_done(2 + ++answered);
+	}
+	for (uint64_t i = 101; i <= 140; i++)
+		world_expect_result(i, "42");
+	ck_assert_uint_le(status().connections, 2);
+}
+END_TEST
+
+START_TEST(http_1_over_tls)
+{
+	attach_to_front("http/1.1", 100);
+	hold(1, 8);
+	ck_assert_uint_eq(status().connections, 8);
+	answer_held(0, 8);
+	world_until_done(8);
+	ck_assert_uint_eq(world->endpoint->capacity, 8);
+	ck_assert_uint_eq(status().http_version, 11);
+	hold(11, 18);
+	ck_assert_uint_eq(world->metrics.connections_opened, 8);
+	answer_held(8, 16);
+	world_until_done(16);
+}
+END_TEST
+
+START_TEST(server_that_goes_back_to_http_1)
+{
+	world->config.max_in_flight = 100;
+	attach_to_front("h2,http/1.1", 100);
+	world_start(1);
+	world_until_done(1);
+	ck_assert_uint_eq(world->endpoint->capacity, 100);
+	front_kill(&front);
+	front_restart(&front, "http/1.1", 100);
+	world_start(2);
+	world_until_done(2);
+	world_expect_result(2, "42");
+	ck_assert_uint_eq(world->endpoint->capacity, 8);
+	hold(11, 18);
+	ck_assert_uint_eq(status().connections, 8);
+}
+END_TEST
+
+/* One stream's end is not its connection's. */
+
+START_TEST(giving_up_leaves_the_connection)
+{
+	struct poll_request request = world_request(2);
+
+	attach_to_front("h2", 100);
+	hold(1, 1);
+	ck_assert(poller_abort(world->poller, 1));
+	world->handler = handle_hold;
+	request.http_timeout = 200 * USEC_PER_MSEC;
+	ck_assert(poller_start(world->poller, &request));
+	world_until_done(1);
+	world_expect_kind(2, OUTCOME_NO_ANSWER);
+	world->handler = handle_ok;
+	world_start(3);
+	world_until_done(2);
+	world_expect_result(3, "42");
+	ck_assert_uint_eq(world->metrics.connections_opened, 1);
+}
+END_TEST
+
+static void handle_begin(void *context, const struct request_seen *request)
+{
+	handle_hold(context, request);
+	connection_puts(request->connection, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"a\":");
+}
+
+static bool answer_begun(struct world *w)
+{
+	return w->metrics.bytes_received > w->wanted;
+}
+
+START_TEST(broken_stream_is_a_network_error)
+{
+	attach_to_front("h2", 100);
+	hold(1, 1); /* another stream on the same connection */
+	world->handler = handle_begin;
+	world_start(2);
+	world->wanted = 0;
+	world_until(answer_begun);
+	connection_reset(world->held[1]);
+	world_until_done(1);
+	world_expect_kind(2, OUTCOME_NETWORK);
+	ck_assert_uint_eq(world->metrics.poll_repeats, 0);
+	answer_held(0, 1);
+	world_until_done(2);
+	world_expect_result(1, "42");
+	ck_assert_uint_eq(world->metrics.connections_opened, 1);
+}
+END_TEST
+
+/* Connections that die. */
+
+START_TEST(dead_idle_connection)
+{
+	attach_to_front("h2", 100);
+	world_start(1);
+	world_until_done(1);
+	front_kill(&front);
+	front_restart(&front, "h2", 100);
+	world_start(2);
+	world_until_done(2);
+	world_expect_result(2, "42");
+}
+END_TEST
+
+/* The first made the connection and gets no second try; those who shared it do, and find nobody. */
+START_TEST(death_under_held_polls)
+{
+	attach_to_front("h2", 100);
+	hold(1, 5);
+	front_kill(&front);
+	world_until_done(5);
+	for (uint64_t i = 1; i <= 5; i++)
+		world_expect_kind(i, OUTCOME_NETWORK);
+	ck_assert_uint_eq(world->metrics.poll_repeats, 4);
+	ck_assert_uint_eq(world->n_sent, 5);
+	front_restart(&front, "h2", 100);
+	world->handler = handle_ok;
+	world_start(6);
+	world_until_done(6);
+	world_expect_result(6, "42");
+}
+END_TEST
+
+#define LARGE (10 * 1024 * 1024)
+
+static void handle_large(void *context, const struct request_seen *request)
+{
+	char *large = malloc(LARGE);
+
+	(void)context;
+	ck_assert_ptr_nonnull(large);
+	for (size_t i = 0; i < LARGE; i++)
+		large[i] = (char)('#' + (i * 7 + i / 4099) % 50);
+	large[0] = large[LARGE - 1] = '"';
+	connection_answer(request->connection, 200, "application/json", large, LARGE);
+	free(large);
+}
+
+START_TEST(large_results_side_by_side)
+{
+	world->config.max_body_time = PATIENCE_S * USEC_PER_SEC;
+	attach_to_front("h2", 100);
+	world->handler = handle_large;
+	for (uint64_t i = 1; i <= 3; i++)
+		world_start(i);
+	world_until_done(3);
+	for (uint64_t i = 1; i <= 3; i++) {
+		const struct blob *body;
+
+		world_expect_kind(i, OUTCOME_COMPLETED);
+		body = world_record(i)->report.body;
+		ck_assert_uint_eq(body->size, LARGE);
+		for (size_t at = 1; at < LARGE - 1; at++) {
+			if (body->data[at] != (char)('#' + (at * 7 + at / 4099) % 50))
+				ck_abort_msg("byte %zu differs", at);
+		}
+	}
+	ck_assert_uint_eq(world->metrics.connections_opened, 1);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		own_authority,
+		wrong_authority_is_refused,
+		system_authorities_do_not_know_it,
+		wrong_name_is_refused,
+		polls_share_connections,
+		capacity_follows_connections,
+		few_streams_are_no_failure,
+		http_1_over_tls,
+		server_that_goes_back_to_http_1,
+		giving_up_leaves_the_connection,
+		broken_stream_is_a_network_error,
+		dead_idle_connection,
+		death_under_held_polls,
+		large_results_side_by_side,
+	};
+	struct world_tests all[] = {{tests, ARRAY_LEN(tests), 1}};
+
+	if (!front_is_possible()) {
+		puts("skipped: nghttpx or openssl is missing");
+		return 77;
+	}
+	world_after = teardown;
+	return world_main("upstream.tls", all, ARRAY_LEN(all));
+}
