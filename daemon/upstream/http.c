@@ -157,7 +157,6 @@ int http_new(const struct http_settings *settings, struct loop *loop, struct met
 	TAILQ_INIT(&http->active);
 	TAILQ_INIT(&http->idle);
 	TAILQ_INIT(&http->sent);
-	LIST_INIT(&http->sockets);
 	take_settings(http, settings);
 	http->multi = curl_multi_init();
 	if (!http->multi)

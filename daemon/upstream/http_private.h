@@ -55,11 +55,10 @@ struct http {
 	struct http_transfers sent;       /* whose `sent` is to be told when curl has returned */
 	uint32_t n_sent;                  /* transfers that are WAITING or READING */
 	uint32_t n_sockets;
-	LIST_HEAD(, http_socket) sockets; /* that curl wants to be watched */
-	uint32_t capacity;                /* as last told */
-	int64_t progress_at;              /* when a request last went out */
-	unsigned version;                 /* of the last answer */
-	unsigned limits_for;              /* the version that curl's limits were set for */
+	uint32_t capacity;   /* as last told */
+	int64_t progress_at; /* when a request last went out */
+	unsigned version;    /* of the last answer */
+	unsigned limits_for; /* the version that curl's limits were set for */
 	bool tls;
 	/* settings; strings owned */
 	char *url, *user_agent, *ca_file, *proxy;
@@ -93,8 +92,6 @@ void http_socket_watch(struct http *http);
 void http_socket_prepare(struct http_transfer *transfer);
 /* In the next turn curl looks at every watched socket as if something had arrived. Harmless where nothing
  * has. */
-void http_socket_nudge(struct http *http);
-/* Makes curl look, in the next turn, for what it has already read from its connections. */
 void http_socket_nudge(struct http *http);
 
 #endif

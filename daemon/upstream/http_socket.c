@@ -22,7 +22,6 @@
 /* One for each socket that curl wants to be watched. */
 struct http_socket {
 	LIST_ENTRY(http_socket) in_http;
-	LIST_ENTRY(http_socket) in_http;
 	struct http *http;
 	struct event *event;
 	short interest; /* EV_READ, EV_WRITE */
@@ -63,7 +62,6 @@ static int socket_interest(struct http *http, struct http_socket *sock, curl_soc
 		}
 		LIST_INSERT_HEAD(&http->sockets, sock, in_http);
 		curl_multi_assign(http->multi, fd, sock);
-		LIST_INSERT_HEAD(&http->sockets, sock, in_http);
 	} else if (sock->interest == interest) {
 		return 0;
 	} else {
@@ -84,7 +82,6 @@ static int on_interest(CURL *easy, curl_socket_t fd, int what, void *context, vo
 		if (sock) {
 			LIST_REMOVE(sock, in_http);
 			event_del(sock->event);
-			LIST_REMOVE(sock, in_http);
 			loop_defer_free(http->loop, sock, socket_destroy);
 		}
 		return 0;
@@ -184,14 +181,6 @@ void http_socket_watch(struct http *http)
 {
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_interest);
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-}
-
-void http_socket_nudge(struct http *http)
-{
-	struct http_socket *sock;
-
-	LIST_FOREACH (sock, &http->sockets, in_http)
-		event_active(sock->event, EV_READ, 0);
 }
 
 void http_socket_prepare(struct http_transfer *transfer)

@@ -356,11 +356,6 @@ static void tell_end(struct http_transfer *transfer, struct answer *answer)
 	else if (transfer->phase == TRANSFER_WAITING)
 		held = loop_now(http->loop) - transfer->sent_at;
 	http_transfer_remove(transfer);
-	/* curl 7.88 keeps what it has read of a connection until the stream that it belongs to has taken it;
-	 * when a stream that has filled its buffer ends, the next ones' bytes may lie there with nobody to be
-	 * woken for them. */
-	if (http->version == 20 && http->n_sent && transfer->body_bytes >= HTTP_BUFFER_SIZE)
-		http_socket_nudge(http);
 	if (answer->transport_ok)
 		describe(transfer, answer);
 	http->operations->done(transfer->request.owner, answer, held);
