@@ -16,7 +16,6 @@
 #include "text.h"
 
 #define SYSTEM_SOCKET "/run/tinkexd/tinkexd.sock"
-#define SHARED_PREFIX "/tmp/tinkexd-"
 
 static int search_add(struct search *search, char *path)
 {
@@ -41,7 +40,8 @@ int search_init(struct search *ret_search, const char *path)
 			r = search_add(&search, text_format("%s/tinkexd/tinkexd.sock", runtime));
 		else
 			r = search_add(&search,
-				       text_format(SHARED_PREFIX "%u/tinkexd.sock", (unsigned)geteuid()));
+				       text_format("/tmp/tinkexd-%u/tinkexd.sock", (unsigned)geteuid()));
+		search.place[0].anybodys = !runtime || !*runtime;
 		if (r == 0)
 			r = search_add(&search, strdup(SYSTEM_SOCKET));
 	}
@@ -92,7 +92,7 @@ int search_check(struct search_place *place)
 
 	place->note[0] = '\0';
 	place->error = 0;
-	if (strncmp(place->path, SHARED_PREFIX, strlen(SHARED_PREFIX)) != 0)
+	if (!place->anybodys)
 		return 0;
 	folder = strndup(place->path, (size_t)(strrchr(place->path, '/') - place->path));
 	r = folder ? search_check_folder(place, folder) : -ENOMEM;

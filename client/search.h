@@ -2,6 +2,7 @@
 #ifndef TINKEX_CLIENT_SEARCH_H
 #define TINKEX_CLIENT_SEARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/attributes.h"
@@ -11,6 +12,7 @@
 /* One socket to try. */
 struct search_place {
 	char *path;    /* owned */
+	bool anybodys; /* it was not named by the caller, and anybody could have made its folder */
 	int error;     /* negative errno of the last attempt; 0: none yet */
 	char note[96]; /* more exact than `error`, or "" */
 };
@@ -25,7 +27,7 @@ struct search {
 int search_init(struct search *ret_search, const char *path) _must_check_;
 void search_release(struct search *search);
 /* Looks whether the folder of a place that anybody could have made can be trusted; 0 or a negative errno,
- * which is also kept in the place. Places in folders of the system are trusted. */
+ * which is also kept in the place. What the caller named, and folders of the system, are trusted. */
 int search_check(struct search_place *place) _must_check_;
 /* "tried …; start one with …", allocated; NULL: no memory. */
 char *search_explain(const struct search *search);

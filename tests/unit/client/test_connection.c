@@ -106,6 +106,9 @@ START_TEST(test_search_shared_folder)
 	text = search_text(NULL, NULL);
 	unlink(folder);
 	ck_assert_msg(strstr(text, "not trusted: its folder is not a folder"), "%s", text);
+	/* A path that the caller named is the caller's business. */
+	text = search_text("/tmp/tinkexd-named.sock", NULL);
+	ck_assert_msg(strstr(text, "/tmp/tinkexd-named.sock: does not exist"), "%s", text);
 }
 END_TEST
 
