@@ -77,7 +77,7 @@ class NoReaders(Measured):
                 self.assertEqual(len(lazy.read()["result"]["futures"]), 400)
             lazy.socket.shutdown(socket.SHUT_RDWR)
             writer.join()
-        self.assertLess(growth(), 40 * MIB)
+        self.assertLess(growth(), 20 * MIB)
 
     @staticmethod
     def write_all(peer, text):
@@ -96,7 +96,7 @@ class NoReaders(Measured):
                 peer.send_raw(line * 1000)
             wait_for(lambda: self.counted_calls() > 20 * 1000, "all calls are carried out")
             assert_quick(self, self.peer, "while twenty are owed ten gigabytes each")
-        self.assertLess(growth(), 150 * MIB)
+        self.assertLess(growth(), 80 * MIB)
         result = lazy[7].read_large()
         self.assertIn(b'"result":' + generated_body("big", BIG) + b"}", result)
         for peer in lazy:
@@ -115,7 +115,7 @@ class NoReaders(Measured):
             self.assertEqual(lazy.reply(call), {"ended": 1000, "ok": 1000, "failed": 0})
             self.assertEqual({one["params"]["request_id"] for one in lazy.notifications}, set(ids))
         self.peer.notifications.clear()
-        self.assertLess(growth(), 120 * MIB)  # 20 MB are the results themselves
+        self.assertLess(growth(), 80 * MIB)  # 20 MB are the results themselves
 
     def test_pings_without_end(self):
         """Small replies: several writers send as much as they can, and read nothing."""
@@ -128,7 +128,7 @@ class NoReaders(Measured):
             wait_for(lambda: self.gauges()["peer_memory_bytes"] > 2 * MIB, "as much is owed to all as may be")
             assert_quick(self, self.peer, "while four write without reading")
             self.assertLess(self.gauges()["peer_memory_bytes"], 12 * MIB)
-        self.assertLess(growth(), 60 * MIB)
+        self.assertLess(growth(), 30 * MIB)
         for peer in lazy:
             peer.socket.shutdown(socket.SHUT_RDWR)
         for thread in threads:
@@ -305,7 +305,7 @@ class Disconnects(Measured):
         descriptors, memory = own_descriptors(self.daemon, self.peer), self.daemon.status_value("VmRSS")
         self.go_away(40)
         self.assertEqual(own_descriptors(self.daemon, self.peer), descriptors)
-        wait_for(lambda: self.daemon.status_value("VmRSS") - memory < 16 * 1024, "memory as before")
+        wait_for(lambda: self.daemon.status_value("VmRSS") - memory < 10 * 1024, "memory as before")
         self.assertEqual([one["request_id"] for one in self.peer.call("list")["futures"]], ["big", "held"])
         self.assertTrue(self.peer.call("status", request_id="big")["ok"], "nobody had all of it")
         self.assert_ok(self.run_through("after all", [completed("well")]), "well")
