@@ -155,7 +155,7 @@ START_TEST(a_folder_is_made_for_its_owner_only)
 	/* One level is made, not a tree. */
 	snprintf(path, sizeof(path), "%s/a/b/d.sock", folder);
 	expect_refusal(&(struct listener_settings){.path = path, .mode = 0600, .group = (gid_t)-1, .fd = -1},
-		       -ENOENT, "cannot make the folder");
+		       -ENOENT, "for the socket");
 	end();
 }
 END_TEST
