@@ -1,4 +1,4 @@
-/* Immutable, counted bytes: a result's body or an encoded event, shared by everybody who sends it. One
+/* Immutable, counted bytes: a result's body, shared by everybody who sends it. One
  * thread. */
 #ifndef TINKEX_CORE_BLOB_H
 #define TINKEX_CORE_BLOB_H

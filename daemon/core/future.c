@@ -1,6 +1,5 @@
 #include "future.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "endpoint.h"
@@ -21,17 +20,6 @@ static const char *const why_names[] = {
 const char *future_state_name(enum future_state state)
 {
 	return state_names[state];
-}
-
-int future_state_from_name(const char *text, enum future_state *ret_state)
-{
-	for (size_t i = 0; i < ARRAY_LEN(state_names); i++) {
-		if (strcmp(text, state_names[i]) == 0) {
-			*ret_state = (enum future_state)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
 }
 
 const char *why_waiting_name(enum why_waiting why)

@@ -27,7 +27,7 @@ struct wait_item;
 #define REQUEST_TYPE_MAX 64
 #define METADATA_MAX     4096
 
-/* X(constant, name on the wire, index) */
+/* X(constant, name on the wire) */
 #define FUTURE_STATES(X)                                                                                     \
 	X(FUTURE_SCHEDULED, "scheduled") /* the next poll's time is known */                                 \
 	X(FUTURE_POLLING, "polling")     /* a poll is in flight */                                           \
@@ -41,8 +41,6 @@ enum future_state {
 		FUTURE_STATE_COUNT
 };
 const char *future_state_name(enum future_state state);
-/* -EINVAL if unknown. */
-int future_state_from_name(const char *text, enum future_state *ret_state);
 
 #define WHY_WAITING(X)                                                                                       \
 	X(WAITING_FOR_NOTHING, NULL)                                                                         \

@@ -1,7 +1,7 @@
 /*
  * When each future is polled. Holds what is due, asks gates, slots, the byte budget and storage, serves uids
  * in turn, hands polls out, and applies what policy says about their answers. Pure: time and answers come in
- * as arguments, polls go out through one callback.
+ * as arguments, polls go out through two callbacks.
  */
 #ifndef TINKEX_CORE_SCHEDULER_H
 #define TINKEX_CORE_SCHEDULER_H

@@ -183,13 +183,3 @@ void waiters_registration_gone(struct registration *registration)
 			done(waiter, false);
 	}
 }
-
-size_t waiters_count(const struct registration *registration)
-{
-	const struct wait_item *item;
-	size_t count = 0;
-
-	LIST_FOREACH (item, &registration->waits, in_registration)
-		count++;
-	return count;
-}

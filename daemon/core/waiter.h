@@ -71,7 +71,5 @@ void waiters_registration_ended(struct registration *registration);
 /* A registration goes without an end (a failed commit, an acknowledgement elsewhere): its waiters get
  * not_registered. */
 void waiters_registration_gone(struct registration *registration);
-/* How many calls wait for it. */
-size_t waiters_count(const struct registration *registration);
 
 #endif

@@ -55,13 +55,6 @@ void call_hold(struct call *call, uint64_t ticket)
 		TAILQ_INSERT_HEAD(held, call, in_commands);
 }
 
-void call_wait(struct call *call)
-{
-	TAILQ_REMOVE(list_of(call), call, in_commands);
-	call->state = CALL_WAITING;
-	TAILQ_INSERT_TAIL(&call->commands->waiting, call, in_commands);
-}
-
 void call_stall(struct call *call)
 {
 	if (call->stalled)

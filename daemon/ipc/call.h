@@ -68,8 +68,6 @@ void call_begin(struct call *call, const struct call_operations *operations, str
 		struct peer *peer, const struct message_id *id);
 /* The reply waits for the store batch. */
 void call_hold(struct call *call, uint64_t ticket);
-/* The reply waits for something else. */
-void call_wait(struct call *call);
 /* No room for what is to be said: pump() is called when there is. */
 void call_stall(struct call *call);
 /* No longer outstanding: takes it out of all lists and destroys it. */

@@ -61,8 +61,7 @@ void commands_peer_gone(struct commands *commands, struct peer *peer);
 /* All batches up to `ticket` are settled: held replies go out, with the error `storage` if they were not
  * stored. */
 void commands_settle(struct commands *commands, uint64_t ticket, bool stored);
-/* Replies that are still owed (held ones and running calls that will end by themselves within the store's
- * time). */
+/* Replies are held for the store. */
 bool commands_owed(const struct commands *commands);
 /* Going down: every outstanding await is answered with shutting_down; new calls are refused. */
 void commands_drain(struct commands *commands);

@@ -1,6 +1,6 @@
 /*
  * One poll: builds the request of a future, runs it as a transfer, reads the answer as it arrives, and says
- * what it meant. The only user of http.h and credential.h besides the composition root. Knows futures by
+ * what it meant. The only user of http.h and credential.h. Knows futures by
  * their ids only.
  */
 #ifndef TINKEX_UPSTREAM_POLLER_H
