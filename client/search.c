@@ -142,12 +142,9 @@ char *search_explain(const struct search *search)
 		deaf = deaf || search->place[i].error == -ETIMEDOUT;
 		buffer_printf(&text, "\n  %s: %s", search->place[i].path, search_reason(&search->place[i]));
 	}
-	buffer_puts(
-		&text,
-		deaf ? "\nis it stopped, or very busy? If another is meant, name its socket in "
-		       "$TINKEXD_SOCKET"
-		     : "\nstart one with `systemctl --user start tinkexd.socket`, as a system service with\n"
-		       "`systemctl start tinkexd.socket`, or by hand with `tinkexd`; if it listens\n"
-		       "elsewhere, name its socket in $TINKEXD_SOCKET");
+	buffer_puts(&text, deaf ? "\nis it stopped, or very busy? If another is meant, name its socket in "
+				  "$TINKEXD_SOCKET"
+				: "\nstart one with `tinkexd &`; if it listens elsewhere, name its socket in "
+				  "$TINKEXD_SOCKET");
 	return buffer_steal(&text, &size, &error);
 }

@@ -124,7 +124,7 @@ class Usage(Case):
             out, err = self.run_ctl(*args, code=3, env=env)
             self.assertEqual(out, "")
             self.assertIn("/dev/null/x: does not exist", err)
-            self.assertIn("systemctl --user start tinkexd.socket", err)
+            self.assertIn("start one with `tinkexd &`", err)
         out, _ = self.run_ctl("version", env=env)
         self.assertIn("no daemon answers", out)
         self.run_ctl("--socket", self.daemon.path, "ping", env=env)
