@@ -118,6 +118,17 @@ static void late_failure(struct gate *gate, const struct gate_report *report, in
 		gate->until = now + report->retry_after;
 }
 
+/* Answered, but without the other causes: those are over. */
+static void forget_other_failures(struct gate *gate, enum gate_cause present)
+{
+	for (int cause = 0; cause < GATE_CAUSE_COUNT; cause++) {
+		if (cause != (int)present) {
+			gate->counts[cause] = 0;
+			gate->since[cause] = 0;
+		}
+	}
+}
+
 static enum gate_change gate_close(struct endpoint *endpoint, const struct gate_report *report, int64_t now)
 {
 	struct gate *gate = &endpoint->gate;
@@ -126,13 +137,8 @@ static enum gate_change gate_close(struct endpoint *endpoint, const struct gate_
 		late_failure(gate, report, now);
 		return GATE_UNCHANGED;
 	}
-	/* Answered without the cause that had closed it: that cause is over. */
-	for (int cause = 0; cause < GATE_CAUSE_COUNT; cause++) {
-		if (cause != (int)report->cause) {
-			gate->counts[cause] = 0;
-			gate->since[cause] = 0;
-		}
-	}
+	if (report->cause != GATE_NETWORK)
+		forget_other_failures(gate, report->cause);
 	if (!gate->since[report->cause])
 		gate->since[report->cause] = now;
 	gate->until = now + closing_time(&endpoint->policy, report, gate->counts[report->cause]++);
@@ -200,20 +206,19 @@ enum gate_change endpoint_gate_key(struct endpoint *endpoint, bool have_key, int
 	return GATE_UNCHANGED;
 }
 
-bool endpoint_may_poll(const struct endpoint *endpoint, int64_t now, bool *ret_probe)
+bool endpoint_is_shut(const struct endpoint *endpoint, int64_t now)
 {
 	const struct gate *gate = &endpoint->gate;
 
-	if (endpoint->missing || endpoint->in_flight >= endpoint->capacity ||
+	return endpoint->missing || (gate->cause != GATE_NONE && (gate->probe || now < gate->until));
+}
+
+bool endpoint_may_poll(const struct endpoint *endpoint, int64_t now, bool *ret_probe)
+{
+	if (endpoint_is_shut(endpoint, now) || endpoint->in_flight >= endpoint->capacity ||
 	    endpoint->in_flight >= endpoint->limits.max_in_flight)
 		return false;
-	if (gate->cause == GATE_NONE) {
-		*ret_probe = false;
-		return true;
-	}
-	if (gate->probe || now < gate->until)
-		return false;
-	*ret_probe = true;
+	*ret_probe = endpoint->gate.cause != GATE_NONE;
 	return true;
 }
 

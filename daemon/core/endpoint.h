@@ -113,6 +113,9 @@ void endpoint_gate_probe_lost(struct endpoint *endpoint, uint64_t future);
 /* No key to send, or one again (the same for an unauthorised gate whose key changed: the next probe may go at
  * once). */
 enum gate_change endpoint_gate_key(struct endpoint *endpoint, bool have_key, int64_t now);
+/* No poll may start now, whatever slots are free: it is missing, or its gate is closed and it is not time for
+ * a probe. */
+bool endpoint_is_shut(const struct endpoint *endpoint, int64_t now);
 /* A poll may start now; *ret_probe: it must be the only one. */
 bool endpoint_may_poll(const struct endpoint *endpoint, int64_t now, bool *ret_probe);
 /* How long ago the first failure of that cause without a good answer since then was; 0: there was none. */

@@ -410,9 +410,10 @@ void registry_unlink_peer(struct registry *registry, uid_t uid, uint64_t peer, i
 
 /* What the store and the clock have to say. */
 
-/* Polling starts anew: what earlier polls told no longer counts. */
-static void future_restart(struct future *future)
+/* Polling starts anew: what earlier polls told, or took, no longer counts. */
+static void future_restart(struct registry *registry, struct future *future)
 {
+	registry->operations->future_idle(registry->context, future);
 	future->iteration = 0;
 	future->quick_answers = future->failures = 0;
 	future->brief_retries = 0;
@@ -422,6 +423,9 @@ static void future_restart(struct future *future)
 	future->fresh_connection = false;
 	future->answered = false;
 	future->last_error = error_unref(future->last_error);
+	future->queue_state = QUEUE_NONE;
+	free(future->queue_state_reason);
+	future->queue_state_reason = NULL;
 }
 
 static void settle_saving(struct registry *registry, struct registration *registration, bool stored)
@@ -433,12 +437,22 @@ static void settle_saving(struct registry *registry, struct registration *regist
 		return;
 	}
 	if (!future_has_live_stake(future) && !future->in_flight)
-		future_restart(future);
+		future_restart(registry, future);
 	registry_set_phase(registry, registration, REGISTRATION_LIVE, 0);
 	timers_set(registry->timers, &registration->timer, registration->deadline);
 	registration->announced = true;
 	registry->operations->registered(registry->context, registration);
 	registry->operations->future_live(registry->context, future);
+}
+
+/* Ended, for as long as an outcome is kept. */
+static void keep(struct registry *registry, struct registration *registration, int64_t now)
+{
+	const struct registry_limits *limits = &registry->limits;
+
+	registry_set_phase(registry, registration, REGISTRATION_ENDED, 0);
+	timers_set(registry->timers, &registration->timer,
+		   now + (registration->delivered ? limits->retention_delivered : limits->retention));
 }
 
 static void settle_ending(struct registry *registry, struct registration *registration, bool stored,
@@ -450,8 +464,7 @@ static void settle_ending(struct registry *registry, struct registration *regist
 				   registry->operations->save_end(registry->context, registration));
 		return;
 	}
-	registry_set_phase(registry, registration, REGISTRATION_ENDED, 0);
-	timers_set(registry->timers, &registration->timer, now + registry->limits.retention);
+	keep(registry, registration, now);
 	if (!registration->announced) {
 		registration->announced = true;
 		registry->operations->registered(registry->context, registration);
@@ -475,7 +488,7 @@ void registry_settle(struct registry *registry, uint64_t ticket, bool stored, in
 			if (stored)
 				registration_destroy(registry, registration);
 			else
-				registry_set_phase(registry, registration, REGISTRATION_ENDED, 0);
+				keep(registry, registration, now);
 			break;
 		case REGISTRATION_LIVE:
 		case REGISTRATION_ENDED:
@@ -484,7 +497,8 @@ void registry_settle(struct registry *registry, uint64_t ticket, bool stored, in
 	}
 }
 
-/* The last error seen, or api_timeout if there was none. */
+/* The last error seen, or api_timeout if there was none. The maximum age is nobody's deadline, and always an
+ * api_timeout. */
 static struct error *deadline_error(const struct registration *registration)
 {
 	const struct error *last = registration->future->last_error;
@@ -494,7 +508,7 @@ static struct error *deadline_error(const struct registration *registration)
 
 	if (timeout == TIME_NEVER)
 		timeout = registration->future->endpoint->max_age;
-	if (last) {
+	if (last && !registration->deadline_is_max_age) {
 		snprintf(data, sizeof(data), "\"exit_reason\":\"%s\",\"timeout_ms\":%lld", reason,
 			 (long long)(timeout / USEC_PER_MSEC));
 		return error_with_data(last, data);

@@ -37,12 +37,6 @@ struct scheduler *scheduler_free(struct scheduler *scheduler)
 	return NULL;
 }
 
-void scheduler_set_endpoints(struct scheduler *scheduler, struct endpoint **endpoints, size_t n_endpoints)
-{
-	scheduler->endpoints = endpoints;
-	scheduler->n_endpoints = n_endpoints;
-}
-
 /* Waiting in turn. */
 
 static void set_state(struct scheduler *scheduler, struct future *future, enum future_state state)
@@ -74,12 +68,17 @@ static void dequeue(struct scheduler *scheduler, struct future *future)
 	future->budget_queued = false;
 }
 
+static bool needs_bytes(const struct future *future)
+{
+	return future->payload_size > 0 && !future->budget_held;
+}
+
 /* Due: it waits for its turn, first for the bytes of a large result where it knows of them. */
 void scheduler_enqueue(struct scheduler *scheduler, struct future *future, bool front)
 {
 	timers_cancel(scheduler->timers, &future->due);
 	set_state(scheduler, future, FUTURE_BLOCKED);
-	future->budget_queued = future->payload_size > 0 && !future->budget_held;
+	future->budget_queued = needs_bytes(future);
 	lanes_push(lanes_of(scheduler, future), turn_uid(future), future, front);
 }
 
@@ -107,12 +106,42 @@ void scheduler_add(struct scheduler *scheduler, struct future *future, int64_t w
 		scheduler_enqueue(scheduler, future, false);
 }
 
-void scheduler_release_budget(struct scheduler *scheduler, struct future *future)
+void scheduler_give_bytes_back(struct scheduler *scheduler, struct future *future)
 {
 	if (!future->budget_held)
 		return;
 	future->budget_held = false;
 	scheduler->budget.used -= future->payload_size;
+}
+
+void scheduler_release_budget(struct scheduler *scheduler, struct future *future)
+{
+	if (future->state == FUTURE_COMPLETED || future->state == FUTURE_FAILED)
+		scheduler_give_bytes_back(scheduler, future);
+}
+
+/* Those that wait for an endpoint that is shut wait without bytes that others could use. */
+static void take_bytes_back(struct scheduler *scheduler, struct endpoint *endpoint)
+{
+	struct lane *lane;
+	struct future *future;
+
+	if (!scheduler->budget.used)
+		return;
+	TAILQ_FOREACH (lane, &endpoint->ready.list, in_lanes) {
+		TAILQ_FOREACH (future, &lane->futures, in_queue)
+			scheduler_give_bytes_back(scheduler, future);
+	}
+}
+
+void scheduler_set_endpoints(struct scheduler *scheduler, struct endpoint **endpoints, size_t n_endpoints)
+{
+	scheduler->endpoints = endpoints;
+	scheduler->n_endpoints = n_endpoints;
+	for (size_t i = 0; i < n_endpoints; i++) {
+		if (endpoints[i]->missing)
+			take_bytes_back(scheduler, endpoints[i]);
+	}
 }
 
 void scheduler_stop_polling(struct scheduler *scheduler, struct future *future)
@@ -121,7 +150,7 @@ void scheduler_stop_polling(struct scheduler *scheduler, struct future *future)
 	timers_cancel(scheduler->timers, &future->due);
 	if (!future->final)
 		set_state(scheduler, future, FUTURE_FAILED);
-	scheduler_release_budget(scheduler, future);
+	scheduler_give_bytes_back(scheduler, future);
 }
 
 void scheduler_probe_lost(struct scheduler *scheduler, struct future *future)
@@ -130,8 +159,9 @@ void scheduler_probe_lost(struct scheduler *scheduler, struct future *future)
 
 	if (endpoint->gate.probe != future->id)
 		return;
-	timers_cancel(scheduler->timers, &endpoint->gate.timer);
 	endpoint_gate_probe_lost(endpoint, future->id);
+	/* No longer the probe's; and the server may have asked for more time meanwhile. */
+	timers_set(scheduler->timers, &endpoint->gate.timer, endpoint->gate.until);
 }
 
 /* false: its answer has begun, and a server may forget what it has once sent: the poll goes on. */
@@ -200,20 +230,29 @@ enum why_waiting scheduler_why(const struct scheduler *scheduler, const struct f
 
 /* Handing out. */
 
-static void admit_to_budget(struct scheduler *scheduler)
+/* One larger than the whole budget is admitted when nothing else holds it. */
+static bool budget_allows(const struct byte_budget *budget, uint64_t size)
+{
+	return !budget->used || (budget->used < budget->limit && size <= budget->limit - budget->used);
+}
+
+static void admit_to_budget(struct scheduler *scheduler, int64_t now)
 {
 	struct byte_budget *budget = &scheduler->budget;
 	struct future *future;
 
 	while ((future = lanes_peek(&budget->waiting))) {
-		/* One larger than the whole budget is admitted when nothing else holds it. */
-		if (budget->used &&
-		    (budget->used >= budget->limit || future->payload_size > budget->limit - budget->used))
+		/* Then it waits for its endpoint, and for bytes when that can be polled again. */
+		bool shut = endpoint_is_shut(future->endpoint, now);
+
+		if (!shut && !budget_allows(budget, future->payload_size))
 			return;
 		lanes_pop(&budget->waiting);
 		future->budget_queued = false;
-		future->budget_held = true;
-		budget->used += future->payload_size;
+		if (!shut) {
+			future->budget_held = true;
+			budget->used += future->payload_size;
+		}
 		lanes_push(&future->endpoint->ready, turn_uid(future), future, false);
 	}
 }
@@ -249,12 +288,17 @@ static bool start(struct scheduler *scheduler, struct future *future)
 static bool run_endpoint(struct scheduler *scheduler, struct endpoint *endpoint, int64_t now)
 {
 	struct future *future;
-	bool probe;
+	bool probe, more = false;
 
 	for (int i = 0; i < STARTS_PER_TURN; i++) {
 		if (!(future = lanes_peek(&endpoint->ready)) || !endpoint_may_poll(endpoint, now, &probe))
-			return false;
+			return more;
 		lanes_pop(&endpoint->ready);
+		if (needs_bytes(future)) { /* and had to wait for the endpoint first */
+			scheduler_enqueue(scheduler, future, false);
+			more = true;
+			continue;
+		}
 		if (probe) {
 			/* From here on the gate's timer belongs to the probe: see scheduler_poll_sent(). */
 			timers_cancel(scheduler->timers, &endpoint->gate.timer);
@@ -262,11 +306,12 @@ static bool run_endpoint(struct scheduler *scheduler, struct endpoint *endpoint,
 		}
 		if (!start(scheduler, future)) {
 			endpoint_gate_probe_lost(endpoint, future->id);
+			scheduler_give_bytes_back(scheduler, future);
 			scheduler_schedule(scheduler, future, now + START_RETRY, WHY_BACKOFF);
-			return false;
+			return more;
 		}
 		if (probe)
-			return false;
+			return more;
 	}
 	return true;
 }
@@ -277,7 +322,7 @@ bool scheduler_run(struct scheduler *scheduler, int64_t now)
 
 	if (scheduler->stopping || scheduler->storage_stopped)
 		return false;
-	admit_to_budget(scheduler);
+	admit_to_budget(scheduler, now);
 	for (size_t i = 0; i < scheduler->n_endpoints; i++)
 		more |= run_endpoint(scheduler, scheduler->endpoints[i], now);
 	return more;
@@ -291,8 +336,10 @@ void scheduler_announce_gate(struct scheduler *scheduler, struct endpoint *endpo
 
 	if (change == GATE_UNCHANGED)
 		return;
-	if (change == GATE_CLOSED)
+	if (change == GATE_CLOSED) {
 		scheduler->metrics->gate_closed++;
+		take_bytes_back(scheduler, endpoint);
+	}
 	/* Closed: wake when a probe may go. Open: nothing to wake for. */
 	timers_set(scheduler->timers, &endpoint->gate.timer,
 		   change == GATE_CLOSED ? endpoint->gate.until : TIME_NEVER);

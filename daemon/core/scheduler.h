@@ -92,7 +92,8 @@ void scheduler_poll_sent(struct scheduler *scheduler, uint64_t future, int64_t n
  * it is kept. */
 void scheduler_poll_done(struct scheduler *scheduler, uint64_t future, struct outcome *outcome,
 			 struct poll_report *report, int64_t now);
-/* The future's final result is durable, or its last registration has gone: its bytes are free again. */
+/* A stake's end is durable. If it was that of the whole future, its bytes are free again; while others go on
+ * polling it, they stay taken. */
 void scheduler_release_budget(struct scheduler *scheduler, struct future *future);
 
 /* A key appeared or went. */

@@ -340,8 +340,8 @@ static void apply(const struct answered_poll *poll, enum gate_cause cause)
 	}
 }
 
-/* Its answer had begun when its last registration ended: what came is kept for whoever registers it again,
- * and polling stops. */
+/* Its answer had begun when its last registration ended: what came is kept for whoever registers it again, or
+ * has done so and is not durable yet, and polling stops. */
 static void apply_to_nobody(const struct answered_poll *poll)
 {
 	switch (poll->verdict.action) {
@@ -355,17 +355,6 @@ static void apply_to_nobody(const struct answered_poll *poll)
 		break;
 	}
 	scheduler_stop_polling(poll->scheduler, poll->future);
-}
-
-static bool has_waiting_stake(const struct future *future)
-{
-	const struct registration *registration;
-
-	SLIST_FOREACH (registration, &future->registrations, in_future) {
-		if (registration->phase == REGISTRATION_LIVE || registration->phase == REGISTRATION_SAVING)
-			return true;
-	}
-	return false;
 }
 
 void scheduler_poll_done(struct scheduler *scheduler, uint64_t id, struct outcome *outcome,
@@ -390,8 +379,8 @@ void scheduler_poll_done(struct scheduler *scheduler, uint64_t id, struct outcom
 	note_queue_state(&poll);
 	cause = report_to_gate(&poll);
 	if (poll.verdict.action != ACTION_DONE)
-		scheduler_release_budget(scheduler, poll.future);
-	if (has_waiting_stake(poll.future))
+		scheduler_give_bytes_back(scheduler, poll.future);
+	if (future_has_live_stake(poll.future))
 		apply(&poll, cause);
 	else
 		apply_to_nobody(&poll);

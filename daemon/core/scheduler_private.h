@@ -12,6 +12,8 @@ void scheduler_schedule(struct scheduler *scheduler, struct future *future, int6
 void scheduler_enqueue(struct scheduler *scheduler, struct future *future, bool front);
 /* Out of every queue, and over unless it is in flight. */
 void scheduler_stop_polling(struct scheduler *scheduler, struct future *future);
+/* Its bytes of the budget, if it holds any, are free again. */
+void scheduler_give_bytes_back(struct scheduler *scheduler, struct future *future);
 /* Sets the gate's timer and tells the bus. */
 void scheduler_announce_gate(struct scheduler *scheduler, struct endpoint *endpoint, enum gate_change change);
 /* If this future's poll was its endpoint's probe, the next may go out. */

@@ -115,6 +115,25 @@ START_TEST(a_failed_acknowledgement_keeps_the_outcome)
 }
 END_TEST
 
+START_TEST(a_failed_acknowledgement_keeps_the_retention_too)
+{
+	struct registration *registration;
+
+	SCRIPT(world, "a", BODY("1"));
+	registration = world_register(world, ME, "a", NULL);
+	ck_assert(world_run_to_end(world, registration, SEC(60)));
+	registry_delivered(world->registry, registration, world->now);
+	world->store_fails = true;
+	ck_assert(registry_ack(world->registry, registration));
+	world_turn(world);
+	world->store_fails = false;
+	world_run_until(world, world->now + SEC(24 * 3600) - MS(1));
+	ck_assert_ptr_nonnull(find(ME, "a"));
+	world_run_until(world, world->now + MS(1));
+	ck_assert_ptr_null(find(ME, "a"));
+}
+END_TEST
+
 START_TEST(acknowledging_forgets_and_says_so)
 {
 	struct registration *registration;
@@ -200,6 +219,73 @@ START_TEST(a_new_registration_joins_a_poll_on_its_way_out)
 	ck_assert(again->result->ok);
 	ck_assert_uint_eq(world_poll_count(world, "a"), 1);
 	ck_assert_uint_eq(world->overlaps, 0);
+}
+END_TEST
+
+/* Its answer had begun when the last stake was cancelled, and comes while the next one is not durable yet. */
+static struct registration *answer_while_saving(struct scripted answer)
+{
+	struct registration *first, *next;
+
+	SCRIPT(world, "a", answer, BODY("2"));
+	first = world_register(world, ME, "a", NULL);
+	world_run_until(world, world->now + SEC(1));
+	world->polls[0].begun = true;
+	registry_cancel(world->registry, first, 0);
+	world_turn(world);
+	world->store_stopped = true;
+	next = world_register(world, SOMEONE, "a", NULL);
+	world_run_until(world, world->now + SEC(60));
+	ck_assert_uint_eq(world->n_polls, 1);
+	ck_assert_int_ne(next->future->state, FUTURE_POLLING);
+	world->store_stopped = false;
+	ck_assert(world_run_to_end(world, next, SEC(60)));
+	ck_assert(next->result->ok);
+	return next;
+}
+
+START_TEST(an_answer_that_is_no_end_starts_nothing_for_a_stake_that_is_not_durable)
+{
+	static const struct scripted answers[] = {
+		{.body = "{\"status\":\"pending\"}", .held = SEC(5)},
+		{.body = "{\"status\":\"complete_metadata\",\"response_payload_size\":9}", .held = SEC(5)},
+		{.refused = true, .held = SEC(5)},
+		{.status = 500, .body = "", .held = SEC(5)},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		teardown();
+		setup();
+		answer_while_saving(answers[i]);
+		ck_assert_uint_eq(world_poll_count(world, "a"), 2);
+		ck_assert_uint_eq(world_poll(world, "a", 1)->iteration, 0);
+		ck_assert(world_poll(world, "a", 1)->allow_metadata_only);
+		ck_assert_uint_eq(world->scheduler->budget.used, 0);
+	}
+}
+END_TEST
+
+START_TEST(a_result_ends_a_stake_that_is_not_durable_yet)
+{
+	answer_while_saving((struct scripted){.body = "1", .held = SEC(5)});
+	ck_assert_uint_eq(world_poll_count(world, "a"), 1);
+}
+END_TEST
+
+START_TEST(what_starts_anew_has_no_queue_state_yet)
+{
+	struct registration *registration;
+
+	SCRIPT(world, "a", BODY("{\"type\":\"try_again\",\"queue_state\":\"active\"}"), STATUS(403, "{}"),
+	       {.body = "{\"type\":\"try_again\",\"queue_state\":\"active\"}", .held = SEC(5)}, BODY("1"));
+	registration = world_register(world, ME, "a", NULL);
+	ck_assert(world_run_to_end(world, registration, SEC(60)));
+	ck_assert_uint_eq(world_event_count(world, EVENT_QUEUE_STATE, "a"), 1);
+	world_register(world, ME, "a", NULL);
+	world_turn(world);
+	ck_assert_int_eq(registration->future->queue_state, QUEUE_NONE);
+	ck_assert(world_run_to_end(world, registration, SEC(60)));
+	ck_assert_uint_eq(world_event_count(world, EVENT_QUEUE_STATE, "a"), 2);
 }
 END_TEST
 
@@ -359,6 +445,20 @@ START_TEST(without_a_deadline_max_age_ends_it)
 }
 END_TEST
 
+START_TEST(max_age_is_a_timeout_whatever_the_last_error_was)
+{
+	struct registration *registration;
+
+	world->endpoints[0]->max_age = SEC(100);
+	SCRIPT_REPEAT(world, "a", STATUS(500, "broken"));
+	registration = world_register(world, ME, "a", NULL);
+	ck_assert(world_run_to_end(world, registration, SEC(200)));
+	ck_assert_int_eq(world->now, SEC(1100));
+	ck_assert_int_eq(registration->result->error->type, ERROR_API_TIMEOUT);
+	ck_assert_ptr_nonnull(strstr(registration->result->error->data, "\"reason\":\"max_age\""));
+}
+END_TEST
+
 START_TEST(linked_stakes_live_as_long_as_one_of_their_connections)
 {
 	struct registration_options one = {.has = {.linked = true}, .linked = true, .peer = 1};
@@ -464,11 +564,15 @@ int main(void)
 	tcase_add_test(tcase, nobody_hears_of_a_result_before_it_is_durable);
 	tcase_add_test(tcase, what_could_not_be_stored_is_not_registered);
 	tcase_add_test(tcase, a_failed_acknowledgement_keeps_the_outcome);
+	tcase_add_test(tcase, a_failed_acknowledgement_keeps_the_retention_too);
 	tcase_add_test(tcase, acknowledging_forgets_and_says_so);
 	tcase_add_test(tcase, cancelling_ends_one_stake_only);
 	tcase_add_test(tcase, the_last_cancel_aborts_a_poll_without_a_byte);
 	tcase_add_test(tcase, a_result_that_arrives_after_the_cancel_waits_for_the_next_registration);
 	tcase_add_test(tcase, a_new_registration_joins_a_poll_on_its_way_out);
+	tcase_add_test(tcase, an_answer_that_is_no_end_starts_nothing_for_a_stake_that_is_not_durable);
+	tcase_add_test(tcase, a_result_ends_a_stake_that_is_not_durable_yet);
+	tcase_add_test(tcase, what_starts_anew_has_no_queue_state_yet);
 	tcase_add_test(tcase, registering_again_changes_only_what_it_names);
 	tcase_add_test(tcase, the_same_registration_again_costs_no_commit);
 	tcase_add_test(tcase, merged_metadata_stays_small);
@@ -477,6 +581,7 @@ int main(void)
 	tcase_add_test(tcase, cancel_and_register_in_one_turn_starts_anew);
 	tcase_add_test(tcase, deadlines_are_exact_and_one_stake_s_own);
 	tcase_add_test(tcase, without_a_deadline_max_age_ends_it);
+	tcase_add_test(tcase, max_age_is_a_timeout_whatever_the_last_error_was);
 	tcase_add_test(tcase, linked_stakes_live_as_long_as_one_of_their_connections);
 	tcase_add_test(tcase, outcomes_are_kept_for_their_retention);
 	tcase_add_test(tcase, a_uid_has_its_limit);

@@ -140,6 +140,27 @@ START_TEST(a_later_refusal_may_ask_for_more_time)
 }
 END_TEST
 
+START_TEST(more_time_asked_for_while_a_probe_is_out_is_kept_when_the_probe_is_lost)
+{
+	struct registration *probe, *waiting;
+
+	SCRIPT(world, "probe", {.status = 429, .retry_after = "2"}, NEVER_ANSWERS);
+	SCRIPT(world, "late", {.status = 429, .retry_after = "30", .held = MS(2500)}, BODY("1"));
+	SCRIPT(world, "waiting", BODY("1"));
+	probe = world_register(world, ME, "probe", NULL);
+	world_register(world, ME, "late", NULL);
+	world_turn(world);
+	waiting = world_register(world, ME, "waiting", NULL);
+	world_run_until(world, SEC(1002) + MS(600));
+	ck_assert_uint_eq(world->endpoints[0]->gate.probe, probe->future->id);
+	registry_cancel(world->registry, probe, 0);
+	world_run_until(world, SEC(1032));
+	ck_assert_uint_eq(world_poll_count(world, "waiting"), 0);
+	ck_assert(world_run_to_end(world, waiting, SEC(1)));
+	ck_assert_int_eq(world->now, SEC(1032) + MS(500));
+}
+END_TEST
+
 START_TEST(retry_after_is_capped)
 {
 	SCRIPT(world, "a", {.status = 429, .retry_after = "86400"}, BODY("1"));
@@ -230,6 +251,18 @@ START_TEST(an_unauthorised_endpoint_holds_probes_and_gives_up_after_its_grace)
 	ck_assert_int_eq(a->phase, REGISTRATION_ENDED);
 	ck_assert_int_eq(b->phase, REGISTRATION_ENDED);
 	ck_assert_uint_eq(b->result->error->status, 401);
+}
+END_TEST
+
+START_TEST(a_network_error_is_no_answer_that_would_prolong_a_grace)
+{
+	struct registration *registration;
+
+	SCRIPT_REPEAT(world, "a", STATUS(401, "{}"), STATUS(401, "{}"), REFUSED, STATUS(401, "{}"));
+	registration = world_register(world, ME, "a", NULL);
+	ck_assert(world_run_to_end(world, registration, SEC(640)));
+	ck_assert_uint_eq(registration->result->error->status, 401);
+	ck_assert_int_ge(world->now, SEC(1000) + SEC(600));
 }
 END_TEST
 
@@ -550,12 +583,14 @@ int main(void)
 	tcase_add_test(tcase, a_probe_that_is_cancelled_makes_room_for_the_next);
 	tcase_add_test(tcase, a_good_answer_that_left_before_the_gate_closed_does_not_open_it);
 	tcase_add_test(tcase, a_later_refusal_may_ask_for_more_time);
+	tcase_add_test(tcase, more_time_asked_for_while_a_probe_is_out_is_kept_when_the_probe_is_lost);
 	tcase_add_test(tcase, retry_after_is_capped);
 	tcase_add_test(tcase, without_retry_after_the_gate_backs_off);
 	tcase_add_test(tcase, endpoints_have_gates_of_their_own);
 	tcase_add_test(tcase, on_network_error_is_each_stake_s_own);
 	tcase_add_test(tcase, server_failures_are_retried_for_the_grace_or_by_the_stake_s_own_word);
 	tcase_add_test(tcase, an_unauthorised_endpoint_holds_probes_and_gives_up_after_its_grace);
+	tcase_add_test(tcase, a_network_error_is_no_answer_that_would_prolong_a_grace);
 	tcase_add_test(tcase, a_changed_key_is_tried_at_once);
 	tcase_add_test(tcase, without_a_key_nothing_is_polled);
 	tcase_add_test(tcase, payment_required_ends_after_an_hour);

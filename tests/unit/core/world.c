@@ -294,7 +294,7 @@ void world_turn(struct world *world)
 	for (int i = 0; again && i < 1000; i++) {
 		again = answer_polls(world);
 		timers_run(&world->timers, world->now);
-		scheduler_run(world->scheduler, world->now);
+		again |= scheduler_run(world->scheduler, world->now);
 		again |= settle(world) || world->n_polls != polls ||
 			 timers_next(&world->timers) <= world->now;
 		polls = world->n_polls;
