@@ -337,6 +337,15 @@ class Acknowledged(Waiting):
                     self.assertEqual(one.read()["result"], {"ended": 1, "ok": 1, "failed": 0})
                 wait_for(lambda: self.acked(request_id), "it is acknowledged")
 
+    def test_what_the_kernel_has_is_out(self):
+        """A small reply needs no reader to be acknowledged: so PROTOCOL.md warns."""
+        for way, send in self.WAYS.items():
+            a, = self.ids([way], [completed("small")])
+            self.register(a, metadata={"id": a})
+            self.assert_ok(self.peer.outcome(a), "small")
+            send(self.connect(), a)
+            wait_for(lambda: self.acked(a), "it is acknowledged")
+
     def test_a_process_that_is_killed_while_it_reads(self):
         for way, send in self.WAYS.items():
             with self.subTest(way):
