@@ -338,9 +338,12 @@ static uint64_t register_all(struct request *request, struct targets *targets,
 static bool carry_out(struct request *request, struct targets *targets,
 		      const struct registration_options *options)
 {
-	struct register_call *call = register_call_new(targets);
+	struct register_call *call;
 	uint64_t ticket;
 
+	if (targets->endpoint->missing)
+		return request_no_endpoint(request);
+	call = register_call_new(targets);
 	if (!call)
 		return request_fault(request, PROTO_INTERNAL, "no memory");
 	if (options->linked)

@@ -19,12 +19,16 @@ void targets_release(struct targets *targets)
 
 /* Endpoints. */
 
-bool request_may_use(const struct request *request, const struct endpoint *endpoint)
+static bool is_allowed(const struct request *request, const struct endpoint *endpoint)
 {
 	const struct peer_identity *identity = peer_identity(request->peer);
 
-	return !endpoint->missing &&
-	       endpoint_allows(endpoint, identity->uid, identity->gid, identity->groups, identity->n_groups);
+	return endpoint_allows(endpoint, identity->uid, identity->gid, identity->groups, identity->n_groups);
+}
+
+bool request_may_use(const struct request *request, const struct endpoint *endpoint)
+{
+	return !endpoint->missing && is_allowed(request, endpoint);
 }
 
 /* None was named and there is no obvious one. */
@@ -68,6 +72,11 @@ static bool choose_endpoint(struct request *request, struct endpoint **ret_endpo
 	return true;
 }
 
+bool request_no_endpoint(struct request *request)
+{
+	return request_fault(request, PROTO_DENIED, "there is no such endpoint, or it is not open to you");
+}
+
 bool request_endpoint(struct request *request, const struct argument *name, struct endpoint **ret_endpoint)
 {
 	struct commands *commands = request->commands;
@@ -78,12 +87,12 @@ bool request_endpoint(struct request *request, const struct argument *name, stru
 		struct endpoint *endpoint = commands->endpoints[i];
 
 		if (json_string_equals(name->text, name->size, endpoint->name) &&
-		    request_may_use(request, endpoint)) {
+		    is_allowed(request, endpoint)) {
 			*ret_endpoint = endpoint;
 			return true;
 		}
 	}
-	return request_fault(request, PROTO_DENIED, "there is no such endpoint, or it is not open to you");
+	return request_no_endpoint(request);
 }
 
 /* Ids. */

@@ -60,10 +60,13 @@ struct result *target_not_registered(const struct request *request, const struct
 
 /* The endpoint of a call: by its name, or, if none was given, `default`, or the only one that the caller may
  * use. False: at fault, and it is all the same whether there is no such endpoint or it is not for this
- * caller. */
+ * caller. By its name also one that is no longer configured: what is registered there stays in its owner's
+ * hands. */
 _must_check_ bool request_endpoint(struct request *request, const struct argument *name,
 				   struct endpoint **ret_endpoint);
-/* May this caller use it? */
+/* That very fault. Always false. */
+bool request_no_endpoint(struct request *request);
+/* May this caller use it, for something new? */
 bool request_may_use(const struct request *request, const struct endpoint *endpoint);
 
 /* A walk over registrations with a limit on its work, so that one call does not hold up the turn. */

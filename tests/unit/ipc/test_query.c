@@ -109,6 +109,30 @@ START_TEST(status_of_what_is_scheduled)
 }
 END_TEST
 
+START_TEST(what_waits_for_an_endpoint_that_is_gone_can_be_asked_for_and_cancelled)
+{
+	char *line;
+
+	begin();
+	line = ask(alice, "register", "{\"request_id\":\"a\",\"endpoint\":\"other\"}");
+	free(line);
+	stage->endpoints[1]->missing = true;
+	line = ask(alice, "status", "{\"request_id\":\"a\",\"endpoint\":\"other\"}");
+	expect_at(line, "/result/endpoint", "\"other\"");
+	free(line);
+	line = ask(alice, "cancel", "{\"request_id\":\"a\",\"endpoint\":\"other\"}");
+	expect_at(line, "/result/cancelled", "1");
+	free(line);
+	line = ask(alice, "ack", "{\"request_id\":\"a\",\"endpoint\":\"other\"}");
+	expect_at(line, "/result/acked", "1");
+	free(line);
+	line = ask(alice, "register", "{\"request_id\":\"a\",\"endpoint\":\"other\"}");
+	expect_at(line, "/error/code", "-32000");
+	free(line);
+	end();
+}
+END_TEST
+
 START_TEST(status_of_what_has_ended)
 {
 	char *line;
@@ -404,6 +428,7 @@ START_TEST(stats_count)
 }
 END_TEST
 
-SUITE("query", status_of_what_is_being_polled, status_of_what_is_scheduled, status_of_what_has_ended,
+SUITE("query", status_of_what_is_being_polled, status_of_what_is_scheduled,
+      what_waits_for_an_endpoint_that_is_gone_can_be_asked_for_and_cancelled, status_of_what_has_ended,
       status_tells_nobody_of_others, root_may_see_all, bad_queries_are_named, list_filters, list_pages,
       endpoints_that_one_may_use, a_closed_gate, last_errors_of_endpoints_tell_no_secrets, stats_count)
