@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 
-from daemon import WAIT_SECONDS, binary
+from daemon import WAIT_SECONDS, binary, wait_for
 from running import Running
 
 HELD = {"json": {"status": "pending"}, "until_release": True}
@@ -66,9 +66,23 @@ class CommandLine(Running):
         self.assertEqual(process.returncode, code, (out[-2000:], err[-2000:]))
         return out, err
 
-    def states(self, **params):
-        """State by id of what is registered."""
-        return {future["request_id"]: future["state"] for future in self.peer.call("list", **params)["futures"]}
+    def states(self):
+        """State by id of everything that is registered."""
+        futures, after = {}, None
+        while True:
+            page = self.peer.call("list", limit=1000, after=after)
+            futures.update((future["request_id"], future["state"]) for future in page["futures"])
+            after = page["next"]
+            if after is None:
+                return futures
+
+    def wait_ended(self, *request_ids):
+        """Waits until these are registered and have ended."""
+        def ended():
+            states = self.states()
+            return all(states.get(request_id) in ("completed", "failed") for request_id in request_ids)
+
+        wait_for(ended, f"{len(request_ids)} have ended: {request_ids[:5]}")
 
     def assert_registered(self, request_id, registered=True):
         outcome = self.peer.call("collect", request_id=request_id)["results"][0]

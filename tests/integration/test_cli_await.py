@@ -24,8 +24,7 @@ class Forms(CommandLine):
     def test_order(self):
         self.sim.script({"o1": [HELD, completed({"n": 1})], "o2": [completed({"n": 2})], "o3": [FAILED]})
         process = self.start_ctl("await", "o1", "o2", "o3")
-        for request_id in ("o2", "o3"):
-            self.peer.outcome(request_id)
+        self.wait_ended("o2", "o3")
         self.sim.release("o1")
         out, err = self.finish(process, 1)
         self.assertEqual(out, 'o1\tok\t{"n":1}\no2\tok\t{"n":2}\no3\tfailed\trequest_failed (user): no\n')

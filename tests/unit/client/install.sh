@@ -1,5 +1,6 @@
 #!/bin/sh
-# usage: install.sh BUILD_FOLDER COMPILER CFLAGS: what is installed can be used, by pkg-config and by CMake.
+# usage: install.sh BUILD_FOLDER COMPILER CFLAGS: what is installed can be used: the programs, and the library by pkg-config
+# and by CMake.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mktemp -d)
@@ -29,7 +30,10 @@ pkg() { pkg-config --define-variable=prefix="$folder/usr" "$@" tinkex; }
 libdir=$(pkg --variable=libdir)
 test -e "$libdir/libtinkex.so.0"
 "$2" $3 -o "$folder/main" "$folder/main.c" $(pkg --cflags --libs)
-test "$(LD_LIBRARY_PATH=$libdir "$folder/main")" = "$(pkg --modversion)"
+version=$(pkg --modversion)
+test "$(LD_LIBRARY_PATH=$libdir "$folder/main")" = "$version"
+# The example as README.md says; it is C99.
+"$2" $3 -std=c99 -pedantic -Wall -Wextra -Werror -o "$folder/example" "$here/../../../client/examples/await.c" $(pkg --cflags --libs)
 
 mkdir "$folder/project"
 mv "$folder/main.c" "$folder/project/main.c"
@@ -43,4 +47,6 @@ CMAKE
 cmake -S "$folder/project" -B "$folder/build" -DCMAKE_PREFIX_PATH="$folder/usr" -DCMAKE_C_COMPILER="$2" \
 	-DCMAKE_C_FLAGS="$3" >"$folder/log" && cmake --build "$folder/build" >>"$folder/log" || { cat "$folder/log"; exit 1; }
 "$folder/build/user" >/dev/null
-LD_LIBRARY_PATH=$libdir "$folder/usr/bin/tinkexctl" version --help >/dev/null
+
+test "$(LD_LIBRARY_PATH=$libdir "$folder/usr/bin/tinkexctl" --version)" = "tinkexctl $version"
+test "$("$folder/usr/bin/tinkexd" --version)" = "tinkexd $version"
