@@ -9,19 +9,25 @@
 #include "metadata.h"
 #include "registry_private.h"
 
-/* Whoever registers a future first fixes how it is asked for. A future that nobody polls and that has no last
- * word is free again. */
-static bool future_is_settled(const struct future *future)
+/* Whoever registers a future first fixes how it is asked for. One that nobody polls, and whose last word, if
+ * it has one, is not wanted, is free again. */
+static bool future_is_fixed(const struct future *future, bool restart)
 {
 	const struct registration *registration;
 
-	if (future->final || future->in_flight)
+	if (future->in_flight || (future->final && !restart))
 		return true;
 	SLIST_FOREACH (registration, &future->registrations, in_future) {
 		if (registration->phase == REGISTRATION_LIVE || registration->phase == REGISTRATION_SAVING)
 			return true;
 	}
 	return false;
+}
+
+static bool is_conflict(const struct future *future, const struct registration_options *options)
+{
+	return options->has.accept && options->accept_protobuf != future->accept_protobuf &&
+	       future_is_fixed(future, options->restart_if_ended);
 }
 
 static void future_fix(struct future *future, const struct registration_options *options)
@@ -38,24 +44,27 @@ static void future_fix(struct future *future, const struct registration_options 
 						      : (int32_t)options->create_roundtrip_ms;
 }
 
-static void set_deadline(struct registration *registration, int64_t now)
+/* From now; the greatest age, which nobody asked for, from the registration on. */
+static void set_deadline(struct registration *registration, int64_t now, int64_t wall)
 {
-	int64_t limit = registration->poll_timeout;
+	int64_t limit = registration->poll_timeout, from = now;
 
 	registration->deadline_is_max_age = limit == TIME_NEVER;
-	if (limit == TIME_NEVER)
+	if (limit == TIME_NEVER) {
 		limit = registration->future->endpoint->max_age;
-	registration->deadline = limit > TIME_NEVER - now ? TIME_NEVER : now + limit;
+		from = now - (wall - registration->registered_wall);
+	}
+	registration->deadline = limit > TIME_NEVER - now ? TIME_NEVER : from + limit;
 }
 
 /* Only what the call names. `fresh`: the registration begins its life here. */
 static void apply_options(struct registration *registration, const struct registration_options *options,
-			  bool fresh, int64_t now)
+			  bool fresh, int64_t now, int64_t wall)
 {
 	if (options->has.poll_timeout)
 		registration->poll_timeout = options->poll_timeout;
 	if (fresh || options->has.poll_timeout)
-		set_deadline(registration, now);
+		set_deadline(registration, now, wall);
 	if (options->has.http_timeout)
 		registration->http_timeout = options->http_timeout;
 	if (options->has.backoff_initial)
@@ -104,14 +113,14 @@ static void restart(struct registry *registry, struct registration *registration
 
 	if (options->restart_if_ended && !future->in_flight)
 		future->final = result_unref(future->final);
-	if (!future_is_settled(future))
+	if (!future_is_fixed(future, false))
 		future_fix(future, options);
 	registration->result = result_unref(registration->result);
 	registration->registered_wall = wall;
 	registration->registered_by = options->peer;
 	registration->delivered = false;
 	registration->announced = false;
-	apply_options(registration, options, true, now);
+	apply_options(registration, options, true, now, wall);
 	begin(registry, registration);
 }
 
@@ -125,8 +134,7 @@ static enum proto_error register_again(struct registry *registry, struct registr
 	char *metadata = NULL;
 	uint64_t ticket;
 
-	if (options->has.accept && options->accept_protobuf != registration->future->accept_protobuf &&
-	    !(anew && (options->restart_if_ended || !future_is_settled(registration->future))))
+	if (is_conflict(registration->future, options))
 		return PROTO_CONFLICT;
 	if (options->has.metadata) {
 		if (metadata_merge(registration->metadata, options->metadata, METADATA_MAX, &metadata) < 0)
@@ -138,7 +146,7 @@ static enum proto_error register_again(struct registry *registry, struct registr
 		restart(registry, registration, options, now, wall);
 	} else if (changes) {
 		if (!ended)
-			apply_options(registration, options, false, now);
+			apply_options(registration, options, false, now, wall);
 		ticket = registry->operations->save(registry->context, registration);
 		if (ticket > *ret_ticket)
 			*ret_ticket = ticket;
@@ -165,21 +173,20 @@ enum proto_error registry_register(struct registry *registry, uid_t uid, struct 
 		return register_again(registry, registration, options, now, wall, ret_answer, ret_ticket);
 	if (owner && owner->count >= registry->limits.max_registrations_per_uid)
 		return PROTO_LIMIT_EXCEEDED;
-	if (future && options->has.accept && options->accept_protobuf != future->accept_protobuf &&
-	    future_is_settled(future))
+	if (future && is_conflict(future, options))
 		return PROTO_CONFLICT;
 	if (!future)
 		future = registry_future_new(registry, endpoint, request_id);
 	if (options->restart_if_ended && !future_has_live_stake(future) && !future->in_flight)
 		future->final = result_unref(future->final);
-	if (!future_is_settled(future))
+	if (!future_is_fixed(future, false))
 		future_fix(future, options);
 	registration = registry_registration_new(registry, registry_owner_get(registry, uid), future);
 	registration->registered_wall = wall;
 	registration->registered_by = options->peer;
 	if (options->has.metadata)
 		registration->metadata = xstrdup(options->metadata);
-	apply_options(registration, options, true, now);
+	apply_options(registration, options, true, now, wall);
 	begin(registry, registration);
 	if (registration->ticket > *ret_ticket)
 		*ret_ticket = registration->ticket;

@@ -360,6 +360,47 @@ START_TEST(the_first_fixes_how_a_future_is_asked_for)
 }
 END_TEST
 
+START_TEST(a_restart_may_ask_differently_unless_somebody_still_waits)
+{
+	struct registration_options protobuf = {
+		.has = {.accept = true}, .accept_protobuf = true, .restart_if_ended = true};
+	struct register_answer answer;
+
+	SCRIPT(world, "a", BODY("1"), {.body = "2", .held = SEC(5)});
+	ck_assert(world_run_to_end(world, world_register(world, ME, "a", NULL), SEC(60)));
+	ck_assert_int_eq(world_try_register(world, ME, "a",
+					    &(struct registration_options){.has = {.accept = true},
+									   .accept_protobuf = true},
+					    &answer),
+			 PROTO_CONFLICT);
+	ck_assert_int_eq(world_try_register(world, SOMEONE, "a", &protobuf, &answer), PROTO_OK);
+	ck_assert(answer.is_new && answer.registration->future->accept_protobuf);
+	world_run_until(world, world->now + SEC(1));
+	/* Now somebody waits for protobuf. */
+	ck_assert_int_eq(world_try_register(world, ME, "a",
+					    &(struct registration_options){.has = {.accept = true},
+									   .restart_if_ended = true},
+					    &answer),
+			 PROTO_CONFLICT);
+}
+END_TEST
+
+START_TEST(the_greatest_age_cannot_be_put_off)
+{
+	struct registration_options clear = {.has = {.poll_timeout = true}, .poll_timeout = TIME_NEVER};
+	struct register_answer answer;
+	struct registration *registration;
+
+	world->endpoints[0]->max_age = SEC(100);
+	SCRIPT_REPEAT(world, "a", {.body = "{\"status\":\"pending\"}", .held = SEC(1)});
+	registration = world_register(world, ME, "a", NULL);
+	world_run_until(world, world->now + SEC(60));
+	ck_assert_int_eq(world_try_register(world, ME, "a", &clear, &answer), PROTO_OK);
+	ck_assert(world_run_to_end(world, registration, SEC(200)));
+	ck_assert_int_eq(world->now, SEC(1100));
+}
+END_TEST
+
 START_TEST(last_words_stay_the_answer_and_other_ends_start_anew)
 {
 	static const struct {
@@ -577,6 +618,8 @@ int main(void)
 	tcase_add_test(tcase, the_same_registration_again_costs_no_commit);
 	tcase_add_test(tcase, merged_metadata_stays_small);
 	tcase_add_test(tcase, the_first_fixes_how_a_future_is_asked_for);
+	tcase_add_test(tcase, a_restart_may_ask_differently_unless_somebody_still_waits);
+	tcase_add_test(tcase, the_greatest_age_cannot_be_put_off);
 	tcase_add_test(tcase, last_words_stay_the_answer_and_other_ends_start_anew);
 	tcase_add_test(tcase, cancel_and_register_in_one_turn_starts_anew);
 	tcase_add_test(tcase, deadlines_are_exact_and_one_stake_s_own);
