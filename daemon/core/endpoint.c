@@ -213,10 +213,15 @@ bool endpoint_is_shut(const struct endpoint *endpoint, int64_t now)
 	return endpoint->missing || (gate->cause != GATE_NONE && (gate->probe || now < gate->until));
 }
 
+bool endpoint_is_full(const struct endpoint *endpoint)
+{
+	return endpoint->in_flight >= endpoint->capacity ||
+	       endpoint->in_flight >= endpoint->limits.max_in_flight;
+}
+
 bool endpoint_may_poll(const struct endpoint *endpoint, int64_t now, bool *ret_probe)
 {
-	if (endpoint_is_shut(endpoint, now) || endpoint->in_flight >= endpoint->capacity ||
-	    endpoint->in_flight >= endpoint->limits.max_in_flight)
+	if (endpoint_is_shut(endpoint, now) || endpoint_is_full(endpoint))
 		return false;
 	*ret_probe = endpoint->gate.cause != GATE_NONE;
 	return true;

@@ -116,6 +116,8 @@ enum gate_change endpoint_gate_key(struct endpoint *endpoint, bool have_key, int
 /* No poll may start now, whatever slots are free: it is missing, or its gate is closed and it is not time for
  * a probe. */
 bool endpoint_is_shut(const struct endpoint *endpoint, int64_t now);
+/* As many polls are in flight as may be. */
+bool endpoint_is_full(const struct endpoint *endpoint);
 /* A poll may start now; *ret_probe: it must be the only one. */
 bool endpoint_may_poll(const struct endpoint *endpoint, int64_t now, bool *ret_probe);
 /* How long ago the first failure of that cause without a good answer since then was; 0: there was none. */

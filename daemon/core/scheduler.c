@@ -225,7 +225,19 @@ enum why_waiting scheduler_why(const struct scheduler *scheduler, const struct f
 		return WAITING_NO_KEY;
 	if (future->endpoint->gate.cause != GATE_NONE)
 		return WAITING_GATE;
-	return scheduler->storage_stopped ? WAITING_STORAGE : WAITING_IN_FLIGHT_LIMIT;
+	if (scheduler->storage_stopped)
+		return WAITING_STORAGE;
+	return endpoint_is_full(future->endpoint) ? WAITING_IN_FLIGHT_LIMIT : WAITING_FOR_NOTHING;
+}
+
+enum future_state scheduler_state(const struct scheduler *scheduler, const struct registration *registration)
+{
+	enum future_state state = registration_state(registration);
+
+	if (state == FUTURE_BLOCKED && registration_is_live(registration) &&
+	    scheduler_why(scheduler, registration->future) == WAITING_FOR_NOTHING)
+		return FUTURE_SCHEDULED;
+	return state;
 }
 
 /* Handing out. */

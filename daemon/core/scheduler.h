@@ -102,5 +102,8 @@ void scheduler_key_changed(struct scheduler *scheduler, struct endpoint *endpoin
 
 /* Why a future that is not over is not being polled right now. */
 enum why_waiting scheduler_why(const struct scheduler *scheduler, const struct future *future);
+/* The state of a stake as it is told: what is due and has nothing in its way goes out at the end of this
+ * turn, and is FUTURE_SCHEDULED until then, not FUTURE_BLOCKED. */
+enum future_state scheduler_state(const struct scheduler *scheduler, const struct registration *registration);
 
 #endif

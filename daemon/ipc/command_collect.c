@@ -118,7 +118,9 @@ static void put_target(struct request *request, struct line *line, struct json_w
 		json_member_string(writer, "endpoint", target->endpoint->name);
 		json_name(writer, "ok");
 		json_null(writer);
-		json_member_string(writer, "state", future_state_name(registration_state(registration)));
+		json_member_string(
+			writer, "state",
+			future_state_name(scheduler_state(request->commands->scheduler, registration)));
 	}
 	json_close(writer);
 }

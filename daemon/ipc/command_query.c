@@ -49,7 +49,8 @@ static void put_common(const struct request *request, struct json_writer *writer
 
 	json_member_string(writer, "request_id", future->request_id);
 	json_member_string(writer, "endpoint", future->endpoint->name);
-	json_member_string(writer, "state", future_state_name(registration_state(registration)));
+	json_member_string(writer, "state",
+			   future_state_name(scheduler_state(request->commands->scheduler, registration)));
 	put_ok(writer, registration);
 	json_member_string(writer, "why_waiting", why_waiting_name(why));
 	json_member_string(writer, "queue_state", queue_state_name(future->queue_state));
@@ -184,6 +185,7 @@ static const struct parameter list_table[LIST_ROWS] = {
 
 /* A page that is being gathered, in the order of registration ids, which rise with age. */
 struct page {
+	const struct scheduler *scheduler;
 	struct search search;
 	const struct argument *state;
 	uint64_t after; /* registrations up to this one were on earlier pages */
@@ -228,7 +230,7 @@ static bool page_visit_owner(void *context, struct owner *owner)
 		page->seen = registration->id;
 		if (!search_matches(&page->search, registration) ||
 		    (argument_given(page->state) &&
-		     (int64_t)registration_state(registration) != page->state->number))
+		     (int64_t)scheduler_state(page->scheduler, registration) != page->state->number))
 			continue;
 		if (!page_add(page, registration))
 			return false;
@@ -327,7 +329,7 @@ static bool read_page(struct request *request, const struct argument *arguments,
 bool command_list(struct request *request)
 {
 	struct argument arguments[LIST_ROWS];
-	struct page page = {0};
+	struct page page = {.scheduler = request->commands->scheduler};
 	bool all, done;
 
 	if (!request_arguments(request, list_table, LIST_ROWS, arguments))

@@ -227,7 +227,8 @@ static void put_item(struct register_call *call, struct line *line, struct json_
 {
 	struct registration *registration = registry_find_id(call->call.commands->registry,
 							     item->registration);
-	enum future_state state = registration ? registration_state(registration) : item->state;
+	enum future_state state = registration ? scheduler_state(call->call.commands->scheduler, registration)
+					       : item->state;
 
 	json_member_string(writer, "request_id", item->request_id);
 	json_member_string(writer, "endpoint", call->endpoint->name);

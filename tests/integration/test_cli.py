@@ -19,6 +19,7 @@ class Registering(CommandLine):
         self.assertEqual(self.ctl("register", "r1", "r2", "r1"), ("r1\nr2\nr1\n", ""))
         items = self.ctl_json("register", "r1", "r3")
         self.assertEqual([(item["request_id"], item["new"]) for item in items], [("r1", False), ("r3", True)])
+        self.assertIn(items[1]["state"], ("scheduled", "polling"))  # nothing is in its way
         self.sim.wait_polls("r1", 1)
 
     def test_options_arrive(self):

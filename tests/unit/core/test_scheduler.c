@@ -391,6 +391,20 @@ START_TEST(no_delay_is_shorter_than_the_endpoint_s_least)
 }
 END_TEST
 
+/* Until the end of the turn in which it is due. */
+START_TEST(what_goes_out_next_is_scheduled)
+{
+	struct registration *registration = world_register(world, ME, "a", NULL);
+
+	registry_settle(world->registry, world->ticket, true, world->now);
+	ck_assert_int_eq(registration->phase, REGISTRATION_LIVE);
+	ck_assert_int_eq(scheduler_state(world->scheduler, registration), FUTURE_SCHEDULED);
+	ck_assert_int_eq(scheduler_why(world->scheduler, registration->future), WAITING_FOR_NOTHING);
+	world_turn(world);
+	ck_assert_int_eq(scheduler_state(world->scheduler, registration), FUTURE_POLLING);
+}
+END_TEST
+
 START_TEST(never_more_than_max_in_flight)
 {
 	world->endpoints[0]->limits.max_in_flight = 7;
@@ -402,6 +416,9 @@ START_TEST(never_more_than_max_in_flight)
 		scheduler_why(world->scheduler,
 			      registry_find(world->registry, ME, world->endpoints[0], "x39")->future),
 		WAITING_IN_FLIGHT_LIMIT);
+	ck_assert_int_eq(scheduler_state(world->scheduler,
+					 registry_find(world->registry, ME, world->endpoints[0], "x39")),
+			 FUTURE_BLOCKED);
 	world_run_until(world, world->now + SEC(60));
 	ck_assert_uint_eq(world->max_in_flight, 7);
 	ck_assert_uint_eq(world->metrics.outcomes[OUTCOME_COMPLETED], 40);
@@ -600,6 +617,7 @@ int main(void)
 	tcase_add_test(tcase, quick_answers_are_paced_and_a_held_one_resets);
 	tcase_add_test(tcase, timeouts_and_backoff_come_from_all_stakes);
 	tcase_add_test(tcase, no_delay_is_shorter_than_the_endpoint_s_least);
+	tcase_add_test(tcase, what_goes_out_next_is_scheduled);
 	tcase_add_test(tcase, never_more_than_max_in_flight);
 	tcase_add_test(tcase, connections_bound_it_too);
 	tcase_add_test(tcase, uids_are_served_in_turn);
