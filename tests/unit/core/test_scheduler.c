@@ -394,13 +394,15 @@ END_TEST
 /* Until the end of the turn in which it is due. */
 START_TEST(what_goes_out_next_is_scheduled)
 {
-	struct registration *registration = world_register(world, ME, "a", NULL);
+	struct registration *registration;
 
+	SCRIPT(world, "a", HELD(1, "1"));
+	registration = world_register(world, ME, "a", NULL);
 	registry_settle(world->registry, world->ticket, true, world->now);
 	ck_assert_int_eq(registration->phase, REGISTRATION_LIVE);
 	ck_assert_int_eq(scheduler_state(world->scheduler, registration), FUTURE_SCHEDULED);
 	ck_assert_int_eq(scheduler_why(world->scheduler, registration->future), WAITING_FOR_NOTHING);
-	world_turn(world);
+	scheduler_run(world->scheduler, world->now);
 	ck_assert_int_eq(scheduler_state(world->scheduler, registration), FUTURE_POLLING);
 }
 END_TEST
