@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 from command_line import NEVER, CommandLine, Terminal
-from daemon import Daemon
+from daemon import Daemon, wait_for
 from running import completed
 
 ODD = '{ "b":1e400,"a":NaN, "b":"\\ud800\u00e9\\u0000","c":-0.0}'
@@ -183,7 +183,7 @@ class Looking(CommandLine):
     def test_status(self):
         self.register("s1", [{"json": {"type": "try_again", "queue_state": "paused_capacity", "retry_after_ms": 500000}}],
                       metadata={"k": "v"})
-        self.sim.wait_polls("s1", 1)
+        wait_for(lambda: self.status("s1")["queue_state"], "the daemon has its queue state")
         answer = self.ctl_json("status", "s1", "s1")
         self.assertEqual([one["request_id"] for one in answer], ["s1", "s1"])
         self.assertEqual(set(answer[0]), set(self.status("s1")))
@@ -210,7 +210,7 @@ class Looking(CommandLine):
     def test_tables_fit(self):
         name = "0dd2b6a1-1c5e-4b0c-8d3e-2f6f3f9c1a77"
         self.register(name, [{"json": {"type": "try_again", "queue_state": "paused_rate_limit", "retry_after_ms": 500000}}])
-        self.sim.wait_for(lambda stats: self.status(name)["queue_state"] is not None)
+        wait_for(lambda: self.status(name)["queue_state"], "the daemon has its queue state")
         for command in ("list", "endpoints"):
             code, text = Terminal(self, command, columns=80).finish()
             self.assertEqual(code, 0)
@@ -249,8 +249,7 @@ class Endpoints(CommandLine):
         out, _ = self.ctl("endpoints")
         self.assertRegex(out, r"^ENDPOINT +GATE +IN FLIGHT .*\ndefault +open +0 of 1000 +0 +http://127.0.0.1:\d+ +durable")
         self.register("a", [{"status": 429, "headers": {"Retry-After": "300"}, "json": {"detail": "slow down"}}])
-        self.sim.wait_polls("a", 1)
-        self.sim.wait_for(lambda stats: self.endpoint_status()["gate"] == "closed")
+        wait_for(lambda: self.endpoint_status()["gate"] == "closed", "the gate is closed")
         out, _ = self.ctl("endpoints")
         self.assertRegex(out, r"default +closed: rate_limited +\d m( \d+ s)?")
         self.assertRegex(out, r"(?m)^default: last error: .*429|slow down")
@@ -287,6 +286,7 @@ class ExitCodes(CommandLine):
         for wrong in ("", "x" * 513, "a\nb"):
             self.assertIn("id number 2 of 2, `", self.ctl("register", "e3", wrong, code=2)[1])
         self.assert_registered("e3", False)
+        self.sim.script({"x" * 512: NEVER})
         self.ctl("await", "x" * 512, "--await-timeout", "0", code=5)
 
     def test_3_no_daemon(self):

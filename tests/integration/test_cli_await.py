@@ -114,7 +114,7 @@ class Forms(CommandLine):
                          ("", "tinkexctl: nothing is registered that matches\n"))
 
     def test_time_is_up(self):
-        self.sim.script({name: NEVER for name in ("u1", "u2", "u3", "u4")})
+        self.sim.script({name: NEVER for name in ("u1", "u2", "u3", "u4", "u5")})
         out, _ = self.ctl("await", "u1", "--await-timeout", "100ms", code=5)
         self.assertRegex(out, r"^u1\tfailed\tapi_timeout \(await_timeout\): .*100 ms\n$")
         self.assertEqual(self.status("u1")["last_error"]["type"], "cancelled")
