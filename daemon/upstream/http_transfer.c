@@ -14,6 +14,9 @@
 /* What curl's own connect timeout is given beyond its time before we believe that it will never report. */
 #define CONNECT_GRACE USEC_PER_SEC
 
+/* How long a stream that has filled its buffer before may be silent until curl is asked to look once more. */
+#define NUDGE_AFTER (100 * USEC_PER_MSEC)
+
 static void arm(struct http_transfer *transfer, int64_t when)
 {
 	timers_set(loop_timers(transfer->http->loop), &transfer->timer, when);
@@ -22,6 +25,16 @@ static void arm(struct http_transfer *transfer, int64_t when)
 static int64_t later(int64_t from, int64_t delay)
 {
 	return delay > TIME_NEVER - from ? TIME_NEVER : from + delay;
+}
+
+/* On HTTP/2 curl 7.88 stops reading its connection when the buffer of one stream is full, and may forget to
+ * go on when that stream has taken its bytes or has ended: what it had read already, for this stream or
+ * others, would lie there until the next byte comes from the server, which may be never. Only streams that
+ * have filled a buffer do this to their connection. */
+static bool may_hold_up_others(const struct http_transfer *transfer)
+{
+	return transfer->http->version == 20 &&
+	       transfer->header_bytes + transfer->body_bytes >= HTTP_BUFFER_SIZE;
 }
 
 /* Sending. */
@@ -156,6 +169,8 @@ static bool transfer_body(struct http_transfer *transfer, char *data, size_t siz
 	http->metrics->bytes_received += size;
 	transfer->body_bytes += size;
 	transfer->last_byte = loop_now(http->loop);
+	if (may_hold_up_others(transfer) && transfer->timer.when > transfer->last_byte + NUDGE_AFTER)
+		arm(transfer, transfer->last_byte + NUDGE_AFTER);
 	describe_type(transfer, &answer);
 	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
 	transfer->enough = !http->operations->body(transfer->request.owner, &answer, announced, data, size);
@@ -316,10 +331,7 @@ void http_transfer_remove(struct http_transfer *transfer)
 	if (transfer->sent_untold)
 		TAILQ_REMOVE(&http->sent, transfer, in_sent);
 	transfer->sent_untold = false;
-	/* On HTTP/2 curl 7.88 stops reading its connection when the buffer of one stream is full, and forgets
-	 * to go on when that stream ends: what it had read for other streams would lie there until the next
-	 * byte comes from the server, which may be never. */
-	if (http->version == 20 && transfer->body_bytes >= HTTP_BUFFER_SIZE)
+	if (may_hold_up_others(transfer))
 		http_socket_nudge(http);
 	if (transfer->phase != TRANSFER_CONNECTING)
 		http->n_sent--;
@@ -452,13 +464,23 @@ static void reading_timeout(struct http_transfer *transfer, int64_t now)
 {
 	int64_t silent = later(transfer->last_byte, transfer->request.timeout);
 	int64_t end = later(transfer->first_byte, transfer->http->max_body_time);
+	int64_t next = silent < end ? silent : end;
 
-	if (now >= end)
+	if (now >= end) {
 		give_up(transfer, "the answer was not complete after", transfer->http->max_body_time);
-	else if (now >= silent)
+		return;
+	}
+	if (now >= silent) {
 		give_up(transfer, "no further byte of the answer within", transfer->request.timeout);
-	else
-		arm(transfer, silent < end ? silent : end);
+		return;
+	}
+	if (may_hold_up_others(transfer)) {
+		if (now - transfer->last_byte >= NUDGE_AFTER)
+			http_socket_nudge(transfer->http);
+		if (next > now + NUDGE_AFTER)
+			next = now + NUDGE_AFTER;
+	}
+	arm(transfer, next);
 }
 
 void http_transfer_timeout(struct http_transfer *transfer, int64_t now)

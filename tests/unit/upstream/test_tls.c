@@ -1,4 +1,5 @@
 /* TLS and HTTP/2: who is trusted, many polls on few connections, and what happens when those die. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,19 +295,42 @@ START_TEST(death_under_held_polls)
 }
 END_TEST
 
+/* Bytes that depend on their place, as a JSON string of `size` bytes. */
+static char pattern_at(size_t at, size_t size)
+{
+	return at == 0 || at == size - 1 ? '"' : (char)('#' + (at * 7 + at / 4099) % 50);
+}
+
+static void answer_pattern(struct connection *connection, size_t size)
+{
+	char *body = malloc(size);
+
+	ck_assert_ptr_nonnull(body);
+	for (size_t i = 0; i < size; i++)
+		body[i] = pattern_at(i, size);
+	connection_answer(connection, 200, "application/json", body, size);
+	free(body);
+}
+
+/* The size of the result of this poll, whose bytes must be right. */
+static size_t pattern_size(uint64_t future)
+{
+	const struct blob *body = world_record(future)->report.body;
+
+	world_expect_kind(future, OUTCOME_COMPLETED);
+	for (size_t i = 0; i < body->size; i++) {
+		if (body->data[i] != pattern_at(i, body->size))
+			ck_abort_msg("byte %zu of %zu differs", i, body->size);
+	}
+	return body->size;
+}
+
 #define LARGE (10 * 1024 * 1024)
 
 static void handle_large(void *context, const struct request_seen *request)
 {
-	char *large = malloc(LARGE);
-
 	(void)context;
-	ck_assert_ptr_nonnull(large);
-	for (size_t i = 0; i < LARGE; i++)
-		large[i] = (char)('#' + (i * 7 + i / 4099) % 50);
-	large[0] = large[LARGE - 1] = '"';
-	connection_answer(request->connection, 200, "application/json", large, LARGE);
-	free(large);
+	answer_pattern(request->connection, LARGE);
 }
 
 START_TEST(large_results_side_by_side)
@@ -317,16 +341,58 @@ START_TEST(large_results_side_by_side)
 	for (uint64_t i = 1; i <= 3; i++)
 		world_start(i);
 	world_until_done(3);
-	for (uint64_t i = 1; i <= 3; i++) {
-		const struct blob *body;
+	for (uint64_t i = 1; i <= 3; i++)
+		ck_assert_uint_eq(pattern_size(i), LARGE);
+	ck_assert_uint_eq(world->metrics.connections_opened, 1);
+}
+END_TEST
 
-		world_expect_kind(i, OUTCOME_COMPLETED);
-		body = world_record(i)->report.body;
-		ck_assert_uint_eq(body->size, LARGE);
-		for (size_t at = 1; at < LARGE - 1; at++) {
-			if (body->data[at] != (char)('#' + (at * 7 + at / 4099) % 50))
-				ck_abort_msg("byte %zu differs", at);
+/* Around the sizes of curl's buffers, all at once, so that their frames stand in each other's way. */
+START_TEST(results_of_many_sizes)
+{
+	static const size_t sizes[] = {2,     100,   16383, 16384, 16385,  32768, 40000,
+				       65535, 65536, 99999, 3,     300000, 16386, 1000};
+	enum { POLLS = 56 };
+
+	attach_to_front("h2", 100);
+	for (int round = 0; round < 5; round++) {
+		uint64_t first = (uint64_t)round * POLLS + 1;
+		unsigned held = world->n_held;
+		size_t sent = 0;
+
+		hold(first, first + POLLS - 1);
+		for (unsigned i = held; i < world->n_held; i++) {
+			size_t size = sizes[(i + (unsigned)round) % ARRAY_LEN(sizes)];
+
+			answer_pattern(world->held[i], size);
+			sent += size;
 		}
+		world_until_done(world->n_held);
+		for (unsigned i = held; i < world->n_done; i++)
+			sent -= pattern_size(world->records[i].future);
+		ck_assert_uint_eq(sent, 0);
+	}
+	ck_assert_uint_eq(world->metrics.connections_opened, 1);
+}
+END_TEST
+
+/* The front takes them all in before it goes on, and so sends them in as few packets as it can. */
+START_TEST(answers_in_one_burst)
+{
+	enum { POLLS = 90 };
+
+	attach_to_front("h2", 100);
+	for (int round = 0; round < 10; round++) {
+		uint64_t first = (uint64_t)round * POLLS + 1;
+		unsigned held = world->n_held;
+
+		hold(first, first + POLLS - 1);
+		kill(front.pid, SIGSTOP);
+		answer_held(held, world->n_held);
+		kill(front.pid, SIGCONT);
+		world_until_done(world->n_held);
+		for (unsigned i = held; i < world->n_done; i++)
+			world_expect_result(world->records[i].future, "42");
 	}
 	ck_assert_uint_eq(world->metrics.connections_opened, 1);
 }
@@ -349,6 +415,8 @@ int main(void)
 		dead_idle_connection,
 		death_under_held_polls,
 		large_results_side_by_side,
+		results_of_many_sizes,
+		answers_in_one_burst,
 	};
 	struct world_tests all[] = {{tests, ARRAY_LEN(tests), 1}};
 
