@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from daemon import KEY, CallError, Daemon, wait_for
+from daemon import KEY, CallError, wait_for
 from running import PENDING, Running, completed
 from sim import Sim
 
