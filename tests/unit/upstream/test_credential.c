@@ -125,8 +125,8 @@ END_TEST
 START_TEST(no_header_value)
 {
 	static const char *const values[] = {"tml-secret\nX-Evil: 1", "tml secret", "tml-secret\x01",
-					     "tml-s\xc3\xa9"
-					     "secret"};
+					     ("tml-s\xc3\xa9"
+					      "secret")};
 
 	world_write_key(values[_i]);
 	expect_refused("not a printable ASCII character");
