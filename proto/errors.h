@@ -16,7 +16,7 @@
 	X(PROTO_LIMIT_EXCEEDED, -32002, "limit_exceeded", "a limit is reached")                              \
 	X(PROTO_SHUTTING_DOWN, -32003, "shutting_down", "the daemon is going down")                          \
 	X(PROTO_STORAGE, -32004, "storage", "the state could not be stored")                                 \
-	X(PROTO_CONFLICT, -32005, "conflict", "registered with a different setting by somebody else")
+	X(PROTO_CONFLICT, -32005, "conflict", "registered with a different setting before")
 
 enum proto_error {
 	PROTO_OK,

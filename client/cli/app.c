@@ -54,7 +54,10 @@ static char *app_culprit(const struct app *app, int error)
 	char *text = NULL;
 	int r = -1;
 
-	if (error == TINKEX_EDENIED && !app->options.all && endpoint)
+	if (error == TINKEX_ELIMIT && app->options.where)
+		r = asprintf(&text,
+			     " (given by --where): narrow it, or give ids; `tinkexctl list` shows them");
+	else if (error == TINKEX_EDENIED && !app->options.all && endpoint)
 		r = asprintf(&text, " (given by --endpoint %s)", endpoint);
 	else if (error == TINKEX_EDENIED && !app->options.all && variable && *variable)
 		r = asprintf(&text, " (given by $TINKEX_ENDPOINT, %s)", variable);

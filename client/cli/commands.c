@@ -39,8 +39,10 @@ const struct command commands[] = {
 	 FUTURES | GROUP_WHERE, 0, ANY, command_cancel},
 	{"status", "ID…", "everything that is known of a future", "", FUTURES | GROUP_ALL, 1, ANY,
 	 command_status},
-	{"list", "", "what is registered", "", FUTURES | GROUP_WHERE | GROUP_STATE | GROUP_PAGE | GROUP_ALL,
-	 0, 0, command_list},
+	{"list", "", "what is registered",
+	 "Without --endpoint: at all endpoints. On a narrow terminal columns are left out; --json has "
+	 "everything.",
+	 FUTURES | GROUP_WHERE | GROUP_STATE | GROUP_PAGE | GROUP_ALL, 0, 0, command_list},
 	{"endpoints", "", "the endpoints that you may use, and whether they answer", "", 0, 0, 0,
 	 command_endpoints},
 	{"stats", "", "the daemon's counters", "", 0, 0, 0, command_stats},

@@ -202,15 +202,31 @@ static bool read_targets(struct request *request, const struct argument *argumen
 
 /* The reply. */
 
+static const char *refusal_text(const struct register_call *call, const struct item *item, char buffer[128])
+{
+	switch (item->error) {
+	case PROTO_INVALID_PARAMS:
+		return "the merged metadata is too long";
+	case PROTO_CONFLICT:
+		return "it was registered with another `accept` before, and stays with that";
+	case PROTO_LIMIT_EXCEEDED:
+		snprintf(buffer, 128, "you have as many registrations as one user may: %u",
+			 call->call.commands->max_registrations_per_uid);
+		return buffer;
+	default:
+		return proto_error_text(item->error);
+	}
+}
+
 static void put_refusal(const struct register_call *call, struct json_writer *writer, const struct item *item)
 {
+	char buffer[128];
+
 	json_member_string(writer, "request_id", item->request_id);
 	json_name(writer, "error");
 	json_open(writer, '{');
 	json_member_int(writer, "code", proto_error_code(item->error));
-	json_member_string(writer, "message",
-			   item->error == PROTO_INVALID_PARAMS ? "the merged metadata is too long"
-							       : proto_error_text(item->error));
+	json_member_string(writer, "message", refusal_text(call, item, buffer));
 	json_name(writer, "data");
 	json_open(writer, '{');
 	json_member_string(writer, "name", proto_error_name(item->error));
