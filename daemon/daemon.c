@@ -461,6 +461,9 @@ static int watch_signals(struct daemon *daemon)
 
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
+		/* What libevent puts back at the end: one that comes during the last steps of a stop changes
+		 * nothing. */
+		signal(watched[i].signal, SIG_IGN);
 		daemon->signals[i] = evsignal_new(loop_base(daemon->loop), watched[i].signal,
 						  watched[i].callback, daemon);
 		if (!daemon->signals[i] || evsignal_add(daemon->signals[i], NULL) < 0)
