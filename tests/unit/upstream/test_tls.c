@@ -276,7 +276,8 @@ START_TEST(dead_idle_connection)
 }
 END_TEST
 
-/* The first made the connection and gets no second try; those who shared it do, and find nobody. */
+/* The first made the connection and gets no second try; those who shared it do, once, and find nobody. (curl
+ * may count more than one as having made it.) */
 START_TEST(death_under_held_polls)
 {
 	attach_to_front("h2", 100);
@@ -285,7 +286,8 @@ START_TEST(death_under_held_polls)
 	world_until_done(5);
 	for (uint64_t i = 1; i <= 5; i++)
 		world_expect_kind(i, OUTCOME_NETWORK);
-	ck_assert_uint_eq(world->metrics.poll_repeats, 4);
+	ck_assert_uint_ge(world->metrics.poll_repeats, 1);
+	ck_assert_uint_le(world->metrics.poll_repeats, 4);
 	ck_assert_uint_eq(world->n_sent, 5);
 	front_restart(&front, "h2", 100);
 	world->handler = handle_ok;
