@@ -9,7 +9,6 @@
 
 #define HTTP_BUFFER_SIZE            16384 /* of curl, for what it receives and for what it sends; bytes */
 #define HTTP_STREAMS_PER_CONNECTION 100   /* that we put on one HTTP/2 connection */
-#define HTTP_BUFFER_SIZE            16384 /* bytes of a body that curl has room for at a time */
 
 enum transfer_phase {
 	TRANSFER_CONNECTING, /* until the request goes out: curl looks for a connection, or makes one */
