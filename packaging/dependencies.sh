@@ -22,6 +22,7 @@ pc libevent_core libevent-dev
 pc libcurl libcurl4-openssl-dev
 pc json-c libjson-c-dev
 pc inih libinih-dev
+pc sqlite3 libsqlite3-dev
 pc libsystemd libsystemd-dev
 pc check check
 '

@@ -140,21 +140,49 @@ static struct result *result_new(int64_t ended_wall)
 	return result;
 }
 
+static void set_body(struct result *result, struct blob *body)
+{
+	result->body = body;
+	result->size = body->size;
+}
+
 struct result *result_ok(enum content_kind content, struct blob *body, int64_t ended_wall)
 {
 	struct result *result = result_new(ended_wall);
 
 	result->ok = true;
 	result->content = (uint8_t)content;
-	result->body = body;
+	set_body(result, body);
+	return result;
+}
+
+struct result *result_in_file(enum content_kind content, uint64_t id, uint64_t offset, uint64_t size,
+			      int64_t ended_wall, struct result_keeper *keeper)
+{
+	struct result *result = result_new(ended_wall);
+
+	result->ok = true;
+	result->in_file = true;
+	result->content = (uint8_t)content;
+	result->id = id;
+	result->offset = offset;
+	result->size = size;
+	result->keeper = keeper;
 	return result;
 }
 
 struct result *result_failed(struct error *error, int64_t ended_wall)
 {
 	struct result *result = result_new(ended_wall);
+	size_t size = strlen(error->data);
+	struct blob *data = size > RESULT_ERROR_DATA_MAX ? blob_copy(error->data, size) : NULL;
 
 	result->error = error;
+	if (data) { /* without the memory for that, the error is kept as it is */
+		set_body(result, data);
+		result->error = error_new(error->type, error->category, error->status, error->message, NULL);
+		error_unref(error);
+	}
 	return result;
 }
 
@@ -168,11 +196,24 @@ struct result *result_ref(struct result *result)
 struct result *result_unref(struct result *result)
 {
 	if (result && --result->refs == 0) {
+		if (result->keeper)
+			result->keeper->gone(result->keeper, result->id, result->in_file);
 		blob_unref(result->body);
 		error_unref(result->error);
 		free(result);
 	}
 	return NULL;
+}
+
+bool result_is_cold(const struct result *result)
+{
+	return result->size && !result->body;
+}
+
+void result_chill(struct result *result)
+{
+	if (result->id)
+		result->body = blob_unref(result->body);
 }
 
 const char *content_type_name(enum content_kind content)

@@ -69,20 +69,41 @@ void error_put(struct buffer *buffer, const struct error *error, const char *req
 
 enum content_kind { CONTENT_JSON, CONTENT_PROTOBUF };
 
+/* Told when nobody holds a result any more whose row or file is then of no use. Embedded in the store. */
+struct result_keeper {
+	void (*gone)(struct result_keeper *keeper, uint64_t id, bool in_file);
+};
+
+/* Most bytes of an error's data that stay with it in memory; a longer one is the result's body. */
+#define RESULT_ERROR_DATA_MAX 1024
+
 struct result {
 	unsigned refs;
 	bool ok;
+	bool in_file;        /* the body is a file of the spool, and never in memory as a whole */
 	uint8_t content;     /* enum content_kind, when ok */
 	int64_t ended_wall;  /* wall clock, microseconds since 1970 */
-	struct blob *body;   /* when ok; owned reference */
-	struct error *error; /* when not ok; owned reference */
+	uint64_t size;       /* bytes of the body; 0: there is none */
+	uint64_t offset;     /* where it begins in its file */
+	uint64_t id;         /* the store's row, and the name of the file; 0: none yet */
+	struct blob *body;   /* owned reference; NULL: it has to be read from the disk, if there is one */
+	struct error *error; /* when not ok; owned reference; a large `data` is not in it, but the body */
+	struct result_keeper *keeper; /* NULL: nobody has to know of its end */
 };
 /* Take over the reference that they are given. Never NULL. */
 struct result *result_ok(enum content_kind content, struct blob *body, int64_t ended_wall);
 struct result *result_failed(struct error *error, int64_t ended_wall);
+/* `size` bytes from `offset` of the spool's file `id`. */
+struct result *result_in_file(enum content_kind content, uint64_t id, uint64_t offset, uint64_t size,
+			      int64_t ended_wall, struct result_keeper *keeper);
 struct result *result_ref(struct result *result);
 struct result *result_unref(struct result *result);
 DEFINE_FREEP(struct result, result_unref)
+/* There is a body, and it is not in memory. */
+bool result_is_cold(const struct result *result);
+/* It is on disk: what it holds in memory of its body goes. Whoever needs that longer has a reference to the
+ * blob. */
+void result_chill(struct result *result);
 
 /* "application/json" or "application/x-protobuf". */
 const char *content_type_name(enum content_kind content);

@@ -82,9 +82,9 @@ void scheduler_stop(struct scheduler *scheduler, int64_t now);
 
 /* How a poll went in time. */
 struct poll_report {
-	int64_t held;      /* request sent to first byte, or to giving up; 0 if never sent; microseconds */
-	int64_t wall;      /* wall clock now */
-	struct blob *body; /* the whole body of a completed poll: owned reference that is stolen, or NULL */
+	int64_t held; /* request sent to first byte, or to giving up; 0 if never sent; microseconds */
+	int64_t wall; /* wall clock now */
+	struct result *result; /* of a completed poll: owned reference that is stolen, or NULL */
 };
 /* The request of a poll has been sent. */
 void scheduler_poll_sent(struct scheduler *scheduler, uint64_t future, int64_t now);

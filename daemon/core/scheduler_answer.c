@@ -297,10 +297,8 @@ static void finish_failed(const struct answered_poll *poll)
 /* Its bytes stay taken until the result is durable. */
 static void finish_completed(const struct answered_poll *poll)
 {
-	struct result *result = result_ok(poll->outcome->content, steal_pointer(poll->report->body),
-					  poll->report->wall);
-
-	registry_end_future(poll->scheduler->registry, poll->future, result, true);
+	registry_end_future(poll->scheduler->registry, poll->future, steal_pointer(poll->report->result),
+			    true);
 }
 
 static void apply(const struct answered_poll *poll, enum gate_cause cause)

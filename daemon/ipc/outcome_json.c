@@ -30,24 +30,15 @@ static void put_base64(struct line *line, struct json_writer *writer, struct res
 void outcome_put_error(struct line *line, struct json_writer *writer, const struct error *error,
 		       const char *request_id, struct result *holder)
 {
-	size_t size = strlen(error->data);
-	struct error head = *error;
-	char none[] = "";
-
 	json_raw(writer, "", 0);
-	if (!holder || size <= COPY_MAX) {
-		error_put(&line->text, error, request_id);
+	error_put(&line->text, error, request_id);
+	if (!holder || !holder->body || line_error(line))
 		return;
-	}
-	/* Written without its data, then opened again: it ends in the braces of data and of itself, and data
-	 * is not empty, because the request id is in it. */
-	head.data = none;
-	error_put(&line->text, &head, request_id);
-	if (line_error(line))
-		return;
+	/* The rest of its data is the result's body. The object ends in the braces of data and of itself, and
+	 * data is not empty, because the request id is in it. */
 	line->text.size -= 2;
 	buffer_putc(&line->text, ',');
-	line_splice(line, holder, error->data, size, false);
+	line_splice(line, holder, holder->body->data, holder->body->size, false);
 	buffer_puts(&line->text, "}}");
 }
 

@@ -11,7 +11,7 @@
 
 struct store {
 	struct metrics *metrics;
-	store_settled *settled;
+	void (*settled)(void *context, uint64_t ticket, int error);
 	void *context;
 	struct event *settle_event;
 	uint64_t open;      /* ticket of the batch that takes rows */
@@ -35,8 +35,8 @@ static void on_settle(evutil_socket_t fd, short events, void *context)
 	settle(context);
 }
 
-struct store *store_open_memory(struct loop *loop, struct metrics *metrics, store_settled *settled,
-				void *context)
+struct store *store_open_memory(struct loop *loop, struct metrics *metrics,
+				void (*settled)(void *context, uint64_t ticket, int error), void *context)
 {
 	struct store *store = xnew(struct store);
 

@@ -508,7 +508,8 @@ static void understand(struct poll *poll, struct answer *answer, struct outcome 
 	outcome_classify(answer, poll->reader, upstream->skyrl, upstream->poller->max_result_bytes, outcome);
 	mask_key(poll, outcome);
 	if (outcome->kind == OUTCOME_COMPLETED)
-		report->body = body_take(&poll->body, outcome->result);
+		report->result = result_ok(outcome->content, body_take(&poll->body, outcome->result),
+					   report->wall);
 	if (outcome->kind == OUTCOME_UNAUTHORISED)
 		outcome->key_changed = key_changed(poll);
 }
@@ -529,5 +530,5 @@ static void poll_done(void *owner, const struct answer *told, int64_t held)
 	let_go(upstream);
 	poller->operations->done(poller->context, future, &outcome, &report);
 	outcome_release(&outcome);
-	blob_unref(report.body);
+	result_unref(report.result);
 }

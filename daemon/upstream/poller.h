@@ -22,7 +22,7 @@ struct upstream; /* one endpoint's: its http pool and its credential */
 struct poller_operations {
 	/* The request went out. */
 	void (*sent)(void *context, uint64_t future);
-	/* The transfer is over and removed. `outcome` is released by the poller afterwards, report->body
+	/* The transfer is over and removed. `outcome` is released by the poller afterwards, report->result
 	 * unreferenced unless stolen. */
 	void (*done)(void *context, uint64_t future, struct outcome *outcome, struct poll_report *report);
 	/* An endpoint's key appeared, changed or went. */

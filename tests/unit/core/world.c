@@ -250,10 +250,11 @@ static void answer_poll(struct world *world, struct world_poll *poll)
 		outcome_reader_feed(reader, body.data, body.size);
 	outcome_classify(&answer, reader, poll->endpoint->policy.skyrl, UINT64_C(1) << 30, &outcome);
 	outcome.key_changed = scripted->key_changed;
-	report.body = result_body(&outcome, body.data);
+	if (outcome.kind == OUTCOME_COMPLETED)
+		report.result = result_ok(outcome.content, result_body(&outcome, body.data), report.wall);
 	scheduler_poll_done(world->scheduler, poll->future, &outcome, &report, world->now);
 	outcome_release(&outcome);
-	blob_unref(report.body);
+	result_unref(report.result);
 	outcome_reader_release(reader);
 	free(reader);
 }

@@ -246,11 +246,11 @@ static void answer(struct stage *stage, struct future *future, struct outcome *o
 {
 	struct poll_report report = {
 		.wall = loop_wall(stage->loop),
-		.body = body,
+		.result = body ? result_ok(outcome->content, body, loop_wall(stage->loop)) : NULL,
 	};
 
 	scheduler_poll_done(stage->scheduler, future->id, outcome, &report, loop_now(stage->loop));
-	blob_unref(report.body);
+	result_unref(report.result);
 	outcome_release(outcome);
 	stage_turn(stage);
 }

@@ -33,7 +33,7 @@ static uint64_t poll_with(server_handler *handler, int64_t http_timeout)
 	ck_assert(poller_start(world->poller, &request));
 	world_until_done(world->n_done + 1);
 	if (world_record(future)->outcome.kind != OUTCOME_COMPLETED)
-		ck_assert_ptr_null(world_record(future)->report.body);
+		ck_assert_ptr_null(world_record(future)->report.result);
 	return future;
 }
 

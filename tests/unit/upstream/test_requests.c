@@ -244,7 +244,7 @@ static void expect_large(server_handler *handler)
 	world_start(1);
 	world_until_done(1);
 	world_expect_kind(1, OUTCOME_COMPLETED);
-	body = world_record(1)->report.body;
+	body = world_record(1)->report.result->body;
 	ck_assert_uint_eq(body->size, LARGE);
 	ck_assert(memcmp(body->data, large, LARGE) == 0);
 	ck_assert_uint_ge(world->metrics.bytes_received, LARGE);
@@ -283,7 +283,7 @@ START_TEST(sent_and_held_are_told)
 	ck_assert_int_ge(world_record(7)->report.held, 80 * USEC_PER_MSEC);
 	ck_assert_int_le(world_record(7)->report.held, (world_now_ms() - begun + 500) * USEC_PER_MSEC);
 	ck_assert_int_gt(world_record(7)->report.wall, INT64_C(1600000000) * USEC_PER_SEC);
-	ck_assert_ptr_null(world_record(7)->report.body);
+	ck_assert_ptr_null(world_record(7)->report.result);
 	ck_assert_uint_eq(world->n_sent, 1);
 }
 END_TEST

@@ -317,7 +317,7 @@ static void answer_pattern(struct connection *connection, size_t size)
 /* The size of the result of this poll, whose bytes must be right. */
 static size_t pattern_size(uint64_t future)
 {
-	const struct blob *body = world_record(future)->report.body;
+	const struct blob *body = world_record(future)->report.result->body;
 
 	world_expect_kind(future, OUTCOME_COMPLETED);
 	for (size_t i = 0; i < body->size; i++) {

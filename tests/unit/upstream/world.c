@@ -36,7 +36,7 @@ static void on_done(void *context, uint64_t future, struct outcome *outcome, str
 	record->outcome = *outcome;
 	error_ref(outcome->error);
 	record->report = *report;
-	blob_ref(report->body);
+	result_ref(report->result);
 	world->n_done++;
 }
 
@@ -194,9 +194,9 @@ void world_expect_result(uint64_t future, const char *bytes)
 	const struct record *record = world_record(future);
 
 	world_expect_kind(future, OUTCOME_COMPLETED);
-	ck_assert_ptr_nonnull(record->report.body);
-	ck_assert_uint_eq(record->report.body->size, strlen(bytes));
-	ck_assert_mem_eq(record->report.body->data, bytes, strlen(bytes));
+	ck_assert_ptr_nonnull(record->report.result);
+	ck_assert_uint_eq(record->report.result->body->size, strlen(bytes));
+	ck_assert_mem_eq(record->report.result->body->data, bytes, strlen(bytes));
 }
 
 /* Around a test. */
@@ -292,7 +292,7 @@ void world_teardown(void)
 	server_free(world->server);
 	for (unsigned i = 0; i < world->n_done; i++) {
 		outcome_release(&world->records[i].outcome);
-		blob_unref(world->records[i].report.body);
+		result_unref(world->records[i].report.result);
 	}
 	endpoint_free(world->endpoint);
 	loop_free(world->loop);
