@@ -25,7 +25,8 @@ struct spool_file;
 #define SPOOL_NAME_SIZE 17                         /* of a file's name, with its NUL */
 
 struct spool_operations {
-	/* SPOOL_QUEUE_MAX is reached: take nothing more in; or half of it is free again. */
+	/* SPOOL_QUEUE_MAX is reached (told from inside spool_append()): take nothing more in; or half of it
+	 * is free again. This and all others: never from inside a call of this interface. */
 	void (*congested)(void *context, bool congested);
 	/* The disk has no space for what waits; or all of that has been written. */
 	void (*full)(void *context, bool full);
