@@ -145,7 +145,7 @@ static int write_fully(int fd, const char *data, size_t size)
 	return 0;
 }
 
-/* Finds the body in its row and hands `size` bytes from `from` to `take`. */
+/* Finds the body in its row, all of it, and hands `size` bytes from `from` to `take`. */
 static int with_row(struct reading *reading, uint64_t from, uint64_t size,
 		    int (*take)(struct reading *reading, const char *bytes, size_t size))
 {
@@ -159,7 +159,7 @@ static int with_row(struct reading *reading, uint64_t from, uint64_t size,
 		body = sqlite3_column_blob(reader->select, 0);
 		if (!body && sqlite3_errcode(reader->database) == SQLITE_NOMEM)
 			r = -ENOMEM;
-		else if (!lies_within(from, size, (uint64_t)sqlite3_column_bytes(reader->select, 0)))
+		else if ((uint64_t)sqlite3_column_bytes(reader->select, 0) < reading->result->size)
 			r = -ENOENT;
 		else
 			r = take(reading, size ? body + from : NULL, (size_t)size);
