@@ -129,7 +129,7 @@ static void on_ended(void *context, struct registration *registration)
 		daemon->metrics.failures++;
 	scheduler_release_budget(daemon->scheduler, registration->future);
 	waiters_registration_ended(registration);
-	result_chill(registration->result); /* it is on the disk: whoever asks later reads it from there */
+	/*CHILL result_chill(registration->result); it is on the disk: whoever asks later reads it from there */
 	publish(daemon, ok ? EVENT_COMPLETED : EVENT_FAILED, registration);
 }
 
