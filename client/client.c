@@ -1,4 +1,4 @@
-/* The client: options, connecting and reconnecting, turns, and handing out what is ready. */
+/* The client: options, turns, which line belongs to which request, and handing out what is ready. */
 #include "client.h"
 
 #include <errno.h>
