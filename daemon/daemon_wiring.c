@@ -73,6 +73,18 @@ static void on_registered(void *context, struct registration *registration)
 	publish(daemon, EVENT_REGISTERED, registration);
 }
 
+/* Another stake of the future, which waits for the same commit, is about to be told of the same result. */
+static bool somebody_is_next(const struct registration *registration)
+{
+	const struct registration *other;
+
+	SLIST_FOREACH (other, &registration->future->registrations, in_future) {
+		if (other->phase == REGISTRATION_ENDING && other->result == registration->result)
+			return true;
+	}
+	return false;
+}
+
 static void on_ended(void *context, struct registration *registration)
 {
 	struct daemon *daemon = context;
@@ -84,8 +96,8 @@ static void on_ended(void *context, struct registration *registration)
 		daemon->metrics.failures++;
 	scheduler_release_budget(daemon->scheduler, registration->future);
 	waiters_registration_ended(registration);
-	/*CHILL result_chill(registration->result); it is on the disk: whoever asks later reads it from there
-	 */
+	if (!somebody_is_next(registration))
+		result_chill(registration->result);
 	publish(daemon, ok ? EVENT_COMPLETED : EVENT_FAILED, registration);
 }
 
