@@ -39,12 +39,13 @@ struct spool {
 	struct worker *worker;
 	const struct spool_operations *operations;
 	void *context;
-	LIST_HEAD(, spool_file) files;
-	TAILQ_HEAD(, spool_file) stuck; /* in the order in which they are tried again */
-	size_t n_full;                  /* of them, for want of space */
-	struct timer retry;             /* armed while one is stuck */
-	size_t queued;                  /* bytes in chunks, over all files */
-	bool congested, full, broken;   /* as they were told */
+	LIST_HEAD(spool_files, spool_file) files;
+	TAILQ_HEAD(stuck_files, spool_file) stuck; /* in the order in which they are tried again */
+	size_t n_full;                             /* of them, for want of space */
+	struct timer retry;                        /* armed while one is stuck */
+	size_t queued;                             /* bytes in chunks, over all files */
+	bool congested, full, broken;              /* as they were told */
+	bool suspended;
 };
 
 /* The folder. */
@@ -160,7 +161,9 @@ static void submit(struct spool_file *file)
 /* The next step, if there is one for now. */
 static void go_on(struct spool_file *file)
 {
-	if (file->in_flight || file->wait != WAIT_NOTHING || file->spool->broken)
+	const struct spool *spool = file->spool;
+
+	if (file->in_flight || file->wait != WAIT_NOTHING || spool->broken || spool->suspended)
 		return;
 	if (file->finishing || !TAILQ_EMPTY(&file->gathered))
 		submit(file);
@@ -170,7 +173,7 @@ static void retry_stuck(struct spool *spool)
 {
 	struct spool_file *file;
 
-	if (spool->broken)
+	if (spool->broken || spool->suspended)
 		return;
 	TAILQ_FOREACH (file, &spool->stuck, in_stuck) {
 		if (!file->in_flight)
@@ -381,7 +384,7 @@ struct spool_file *spool_create(struct spool *spool, uint64_t id)
 	file->spool = spool;
 	TAILQ_INIT(&file->gathered);
 	LIST_INSERT_HEAD(&spool->files, file, in_files);
-	if (!spool->broken)
+	if (!spool->broken && !spool->suspended)
 		submit(file);
 	return file;
 }
@@ -476,6 +479,18 @@ void spool_remove(struct spool *spool, uint64_t id)
 	removal->work.job.done = on_removed;
 	removal->spool = spool;
 	worker_submit(spool->worker, &removal->work.job);
+}
+
+void spool_suspend(struct spool *spool, bool suspended)
+{
+	struct spool_file *file;
+
+	if (suspended == spool->suspended)
+		return;
+	spool->suspended = suspended;
+	retry_stuck(spool);
+	LIST_FOREACH (file, &spool->files, in_files)
+		go_on(file);
 }
 
 bool spool_congested(const struct spool *spool)

@@ -62,6 +62,8 @@ void spool_finish(struct spool_file *file, void (*done)(void *context), void *co
 struct spool_file *spool_discard(struct spool_file *file);
 /* Removes a finished file. */
 void spool_remove(struct spool *spool, uint64_t id);
+/* While suspended nothing is written (removals go on): space that appears is for somebody else. */
+void spool_suspend(struct spool *spool, bool suspended);
 /* So much waits that nothing more should be taken in. */
 bool spool_congested(const struct spool *spool);
 
