@@ -5,7 +5,7 @@
     print(run.summary())
 
 Each life of the daemon ends by one of ENDS: SIGKILL at a random moment after it answers, SIGKILL while it starts, or (rarely)
-SIGTERM; and, with `points`, at a named point of its own doing. Clients (crash_clients.py) work all the time; what they learn
+SIGTERM; and, with Points, at a named point of its own doing (crash_points.py). Clients (crash_clients.py) work all the time; what they learn
 stands in the ledger (crash_ledger.py), and each life is compared with it, by list, collect and status, while it lasts.
 
 All random choices follow from the seed. The moments at which threads and processes get their turns do not: a run with the
@@ -21,12 +21,20 @@ import time
 
 from crash_clients import Connector, Gone, LibraryClient, RawClient, note_outcome
 from crash_ledger import Ledger, Violation
+from crash_points import CRASH_POINTS
 from crash_work import Work
 from daemon import WAIT_SECONDS, CallError, Daemon, Peer, wait_for
+from faults import Faults
 from sim import Sim
 from users import UIDS, open_to_all
 
 WINDOW_SECONDS = 0.5  # a life, from the daemon's being ready to its end
+POINTS_SHARE = 0.35  # of the lives end at a named point
+POINT_SECONDS = 1.0  # in which it must be reached, or it is killed all the same
+EARLY = ("during-start", "during-migration")  # points on the way to being ready
+EARLY_MAX = 12  # at the how-manyth occurrence, at most
+NTH_MAX = {"during-commit": 20, "during-commit-torn": 20, "before-commit": 8, "after-commit-before-reply": 8,
+           "spool-half-written": 6}  # of the others; else 2
 ENDS = {"killed": 78, "killed at start": 17, "stopped": 5}  # in percent
 UNCHECKED_MAX = 3  # so many lives may end before they were compared; the next one waits for it
 PAGE = 1000
@@ -41,15 +49,14 @@ class CrashDaemon(Daemon):
     """A Daemon that is expected to die."""
 
     def __init__(self, url, **options):
-        self.extra_env = {}
         self.log_read = 0
         super().__init__(url, start=False, **options)
 
-    def launch(self, env):
+    def launch(self):
         """Starts it and does not wait."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**self.environment(), **env})
+                                            env=self.environment())
 
     def is_ready(self):
         """It answers. RuntimeError: it ended by itself."""
@@ -65,24 +72,47 @@ class CrashDaemon(Daemon):
 
 
 class Plan:
-    """How a life is to end. `env`: what the daemon is started with."""
+    """How a life is to end. `rule`: with `point`, what kills it there; `early`: it holds from the start."""
 
-    def __init__(self, end, share, env=None, point=None):
+    def __init__(self, end, share, point=None, rule=None, early=False):
         self.end = end
         self.share = share  # of the window, or of the time that a start takes
-        self.env = env or {}
-        self.point = point
+        self.point, self.rule, self.early = point, rule, early
 
     def __str__(self):
         return f"{self.end}{' at ' + self.point if self.point else ''}, {self.share:.2f} of the time"
 
 
-class CrashRun:
-    """`points`: an object whose plan(random, run) gives (name, environment) for a life that ends at a named point, and whose
-    `share` says of how many lives; None: none."""
+class Points:
+    """Plans lives that end at one of CRASH_POINTS, each as often as the others."""
 
-    def __init__(self, seed, points=None, window=WINDOW_SECONDS, report=None):
-        self.seed, self.points, self.window = seed, points, window
+    def __init__(self, state_dir):
+        self.faults = Faults(state_dir)
+        self.slot = None
+
+    def plan(self, random_, share):
+        name = random_.choice(sorted(CRASH_POINTS))
+        early = name.startswith(EARLY)
+        nth = random_.randint(1, EARLY_MAX if early else NTH_MAX.get(name, 2))
+        return Plan("killed", share, f"{name}", CRASH_POINTS[name](nth), early)
+
+    def arm(self, plan):
+        self.slot = self.faults.arm(plan.rule)
+
+    def disarm(self):
+        """Whether the point was reached."""
+        if self.slot is None:
+            return False
+        counts = self.faults.disarm(self.slot)
+        self.slot = None
+        return counts.fired > 0
+
+
+class CrashRun:
+    """`report`: takes a line about each life. `between`: called after each, with the run."""
+
+    def __init__(self, seed, report=None, between=None):
+        self.seed, self.between = seed, between
         self.report = report or (lambda text: None)
         self.random = random.Random(f"{seed}/ends")
         self.ledger = Ledger()
@@ -98,6 +128,8 @@ class CrashRun:
         self.daemon = CrashDaemon(self.sim.url, endpoint={"backoff_initial": "20ms", "backoff_max": "60ms"},
                                   daemon={"socket_mode": "0666"})
         open_to_all(self.daemon)
+        self.points = Points(self.daemon.state_dir)
+        self.daemon.env.update(self.points.faults.environment())
         self.connectors = {uid: Connector(self.daemon.socket_path, uid) for uid in self.users}
         self.work = Work(self.sim, self.seed)
         self.clients = [RawClient(self, f"raw{k}", self.users[k % len(self.users)]) for k in range(RAW_CLIENTS)]
@@ -112,6 +144,7 @@ class CrashRun:
         for connector in self.connectors.values():
             connector.close()
         self.daemon.__exit__(kind, value, trace)
+        self.points.faults.close()
         self.sim.__exit__(kind, value, trace)
 
     # The run
@@ -134,9 +167,8 @@ class CrashRun:
 
     def plan(self):
         share = self.random.random()
-        if self.points and self.random.random() < self.points.share:
-            name, env = self.points.plan(self.random, self)
-            return Plan("killed", share, env, name)
+        if self.random.random() < POINTS_SHARE:
+            return self.points.plan(self.random, share)
         return Plan(self.random.choices(list(ENDS), ENDS.values())[0], share)
 
     def typical_start(self):
@@ -147,19 +179,21 @@ class CrashRun:
         """One life of the daemon."""
         life = self.ledger.new_life()
         if plan.end == "killed at start":
-            self.daemon.launch(plan.env)
+            self.daemon.launch()
             self.let_live(self.typical_start() * 1.2 * plan.share)
-            self.end_life(plan)
-            return
-        if self.start(plan):
+        elif self.start(plan):
             self.live_and_check(plan)
         self.end_life(plan)
         self.report(f"life {life}: {plan}")
+        if self.between:
+            self.between(self)
 
     def start(self, plan):
         """Starts it and waits until it answers. False: it was killed at its point before."""
         begin = time.monotonic()
-        self.daemon.launch(plan.env)
+        if plan.early:
+            self.points.arm(plan)
+        self.daemon.launch()
         while True:
             try:
                 if self.daemon.is_ready():
@@ -185,10 +219,12 @@ class CrashRun:
 
     def live_and_check(self, plan):
         """Compares this life with the ledger while the clients work, and while its time lasts."""
-        end = time.monotonic() + self.window * plan.share
-        must = self.unchecked >= UNCHECKED_MAX
+        end = time.monotonic() + (POINT_SECONDS if plan.point else WINDOW_SECONDS * plan.share)
+        must = self.unchecked >= UNCHECKED_MAX and not plan.point
         process = self.daemon.process
         timer = None
+        if plan.rule and not plan.early:
+            self.points.arm(plan)
         if not must:
             timer = threading.Timer(max(0, end - time.monotonic()), self.send_end, [process, plan])
             timer.start()
@@ -197,7 +233,7 @@ class CrashRun:
             self.check()
             self.unchecked, self.checked = 0, self.checked + 1
         except (Gone, EOFError):
-            if must and not plan.point:
+            if must:
                 self.ledger.violate(None, f"the daemon ended by itself:\n{self.daemon.new_log()[-6000:]}")
         finally:
             if self.ledger.violations and timer:
@@ -214,9 +250,9 @@ class CrashRun:
     def end_life(self, plan):
         """It ends, and has ended as it should."""
         process = self.daemon.process
-        was_reached = plan.point and process.poll() is not None
         self.send_end(process, plan)
         code = process.wait(WAIT_SECONDS)
+        was_reached = self.points.disarm()
         log = self.daemon.new_log()
         if code != (0 if plan.end == "stopped" else -signal.SIGKILL) or "Sanitizer" in log or "runtime error" in log:
             self.ledger.violate(None, f"the daemon ended with {code} ({plan}):\n{log[-6000:]}")

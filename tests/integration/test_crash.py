@@ -10,6 +10,7 @@ needs $TINKEXD, $TINKEX_CRASH_CLIENT and $TINKER_SIM.
 import argparse
 import os
 import random
+import shutil
 import sys
 import time
 import unittest
@@ -31,6 +32,21 @@ def run(kills, seed, verbose=False):
     return crash_run
 
 
+class Rollback:
+    """Damage that the harness must notice: after some lives the state directory becomes again what it was some lives ago."""
+
+    def __init__(self, keep_at, restore_at):
+        self.keep_at, self.restore_at = keep_at, restore_at
+
+    def __call__(self, crash_run):
+        state, copy = crash_run.daemon.state_dir, crash_run.daemon.state_dir + ".old"
+        if crash_run.ledger.life == self.keep_at:
+            shutil.copytree(state, copy)
+        elif crash_run.ledger.life == self.restore_at:
+            shutil.rmtree(state)
+            os.rename(copy, state)
+
+
 class Crash(unittest.TestCase):
     def test_killed_and_restarted(self):
         seed = int(os.environ.get("TINKEX_CRASH_SEED") or random.randrange(1 << 32))
@@ -42,6 +58,13 @@ class Crash(unittest.TestCase):
         for what in ("acks answered", "cancels answered", "connections cut", "outcomes read back",
                      "outcomes returned inline", "outcomes returned by libtinkex, inline"):
             self.assertGreater(counts.get(what, 0), lives / 20, what)
+
+    def test_notices(self):
+        """A daemon that forgets what happened between two kills is found out."""
+        with self.assertRaises(Violation) as caught:
+            with CrashRun(random.randrange(1 << 32), between=Rollback(4, 12)) as crash_run:
+                crash_run.go(20)
+        self.assertRegex(str(caught.exception), "never acknowledged, and is not|had ended, and is|was acknowledged, and is there")
 
 
 def main():
