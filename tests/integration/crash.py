@@ -22,7 +22,7 @@ import time
 from crash_clients import Connector, Gone, LibraryClient, RawClient, note_outcome
 from crash_ledger import Ledger, Violation
 from crash_points import CRASH_POINTS
-from crash_work import Work
+from crash_work import SHARED, Work
 from daemon import WAIT_SECONDS, CallError, Daemon, Peer, wait_for
 from faults import Faults
 from sim import Sim
@@ -345,8 +345,8 @@ class CrashRun:
 
     def check_others(self, wire, uid):
         """By no name can a user reach what is another's."""
-        others = [entry.request_id for other in self.users if other != uid for entry in self.ledger.of(other)[-3:]
-                  if not self.ledger.get(uid, entry.request_id)]
+        others = [entry.request_id for other in self.users if other != uid for entry in self.ledger.of(other)[-4:]
+                  if SHARED not in entry.request_id]
         for method in ("collect", "await", "ack", "cancel") if others else ():
             params = {"await_timeout_ms": 0} if method == "await" else {}
             reply = wire.call(method, request_ids=others, **params)
@@ -354,8 +354,7 @@ class CrashRun:
                 n = len(reply["not_registered"])
             else:
                 n = sum(outcome.get("error", {}).get("type") == "not_registered" for outcome in reply["results"])
-            # (A client may have borrowed one of them meanwhile.)
-            if n + sum(self.ledger.get(uid, request_id) is not None for request_id in others) < len(others):
+            if n != len(others):
                 self.ledger.violate(None, f"uid {uid} reached one of {others} by {method}: {reply}")
 
     # The end of the run

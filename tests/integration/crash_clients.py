@@ -16,11 +16,13 @@ import traceback
 from collections import deque
 
 from crash_ledger import Outcome, Violation
-from daemon import WAIT_SECONDS, CallError, Peer, binary, wait_for
+from crash_work import SHARED
+from daemon import WAIT_SECONDS, CallError, Peer, binary
 from users import become
 
 OPEN_MAX = 12  # registrations without an outcome, of a client
 KEPT_MAX = 15  # outcomes that a client leaves with the daemon for long
+THINK_SECONDS = 0.02  # at most, between two calls
 FDS_MAX = 16
 BODY_MARK = b'"result":'
 PIECE = 1 << 20
@@ -84,6 +86,7 @@ class Wire(Peer):
     def __init__(self, connected):
         super().__init__(None, connected=connected)
         self.descriptors = deque()
+        self.heard = None  # takes each outcome that is a message of its own
 
     def close(self):
         super().close()
@@ -95,6 +98,14 @@ class Wire(Peer):
             super().send_raw(data)
         except (BrokenPipeError, ConnectionError) as error:
             raise Gone from error
+
+    def reply(self, call):
+        try:
+            return super().reply(call)
+        except CallError as error:
+            if error.name == "shutting_down":
+                raise Gone from error
+            raise
 
     def read_raw(self):
         parts = [self.buffer]
@@ -117,6 +128,8 @@ class Wire(Peer):
         at = max(0, line.find(b'"results":'))  # a reply is itself called so
         for outcome in self._outcomes(message):
             at = self._read_outcome(outcome, line, at)
+        if message.get("method") == "outcome":
+            self.heard(message["params"])
         return message
 
     @staticmethod
@@ -226,11 +239,12 @@ class Client(threading.Thread):
             new = [borrowed]
         else:
             n = self.random.randint(1, most)
-            new = work.fresh(self.name, self.made, n)
+            prefix = self.name + (SHARED if self.random.random() < 0.2 else "")
+            new = work.fresh(prefix, self.made, n)
             self.made += n
+            if prefix.endswith(SHARED):
+                work.share(uid, new)
         entries = [self.ledger.sending(uid, *one) for one in new]
-        if not borrowed and self.random.random() < 0.3:
-            work.share(uid, *new[0])
         self.entries += entries
         return entries
 
@@ -248,6 +262,7 @@ class Client(threading.Thread):
         self.doing = name
         getattr(self, name)()
         self.tidy()
+        self.stopping.wait(self.random.uniform(0, THINK_SECONDS))
 
 
 # The raw socket
@@ -270,9 +285,6 @@ class RawClient(Client):
                         self.choose()
                 except Gone:
                     self.ledger.count("connections cut")
-                except CallError as error:
-                    if error.name != "shutting_down":
-                        raise
 
     def recover(self):
         """As a program does after a crash: everything that was not answered is asked again."""
@@ -335,18 +347,17 @@ class RawClient(Client):
             self.note_outcomes(since, self.wire.call("await", **params)["results"], acking)
 
     def wait_streaming(self, since, entries, params):
-        call = self.wire.send("await", stream=True, **params)
         n = 0
-        while True:
-            message = self.wire.read()
-            if "id" in message:
-                break
-            self.note_outcomes(since, [message["params"]], params["ack"])
+
+        def heard(outcome):  # each counts from the moment it came, whatever becomes of the others
+            nonlocal n
             n += 1
-        if "error" in message:
-            raise CallError(message["error"])
-        if message["id"] != call or n != len(entries) or message["result"]["ended"] != n:
-            self.ledger.violate(None, f"{self.name}: {n} outcomes came for {self.ids(entries)}, then {message}")
+            self.note_outcomes(since, [outcome], params["ack"])
+
+        self.wire.heard = heard
+        reply = self.wire.call("await", stream=True, **params)
+        if n != len(entries) or reply["ended"] != n:
+            self.ledger.violate(None, f"{self.name}: {n} outcomes came for {self.ids(entries)}, then {reply}")
 
     def collect(self):
         entries = self.some(self.entries, 5)

@@ -13,6 +13,7 @@ SMALL = (100, 60_000)  # kept in the database
 LARGE = (100_000, 2_000_000)  # kept in files
 HOLD_MS = (100, 900)
 SLOW_PIECES = 12
+SHARED = "+"  # stands in ids that several users may have
 KINDS = {"small": 50, "large": 14, "slow": 8, "failed": 8, "gone": 4, "pending": 10, "held": 8}  # in percent
 
 
@@ -63,10 +64,11 @@ class Work:
         self.sim.script(script)
         return work
 
-    def share(self, uid, request_id, expected):
-        """Lets other users register it too."""
+    def share(self, uid, work):
+        """Lets other users register these too."""
         with self.lock:
-            self.shared[request_id] = (expected, {uid})
+            for request_id, expected in work:
+                self.shared[request_id] = (expected, {uid})
 
     def borrow(self, uid):
         """One that another user has and this one never had, or None."""
