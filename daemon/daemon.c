@@ -25,8 +25,11 @@
 #include "upstream/poller.h"
 
 #define STOP_LIMIT (4 * USEC_PER_SEC) /* a stop takes no longer, whatever peers and servers do */
-#define UNLINK_AFTER (60 * USEC_PER_SEC) /* linked stakes have this long after a restart to be linked again */
-#define RESTART_SPREAD     (2 * USEC_PER_MSEC)  /* for each future the first polls after a start are spread by it */
+#define UNLINK_AFTER                                                                                         \
+	(60 * USEC_PER_SEC) /* linked stakes have this long after a restart to be linked again               \
+			     */
+#define RESTART_SPREAD                                                                                       \
+	(2 * USEC_PER_MSEC) /* for each future the first polls after a start are spread by it */
 #define RESTART_SPREAD_MAX (30 * USEC_PER_SEC)
 #define NOTICE_INTERVAL                                                                                      \
 	(60 * USEC_PER_SEC) /* a queue state is written to the log once in this time and endpoint */
@@ -231,8 +234,10 @@ static void on_full(void *context, bool full)
 	struct daemon *daemon = context;
 
 	if (full)
-		log_error("daemon", "the disk of %s is full: new registrations are refused and results wait, "
-				    "until there is space again", daemon->config->state_dir);
+		log_error("daemon",
+			  "the disk of %s is full: new registrations are refused and results wait, "
+			  "until there is space again",
+			  daemon->config->state_dir);
 	else
 		log_info("daemon", "the disk has space again: what waited is stored");
 	registry_set_disk_full(daemon->registry, full);
@@ -307,8 +312,9 @@ static void note_storage(struct daemon *daemon)
 		return;
 	daemon->scheduler->storage_stopped = stuck;
 	if (stuck)
-		log_warning("daemon", "no result more can be kept (%llu bytes of outcomes are stored, %llu wait "
-				      "for the disk): polling pauses",
+		log_warning("daemon",
+			    "no result more can be kept (%llu bytes of outcomes are stored, %llu wait "
+			    "for the disk): polling pauses",
 			    (unsigned long long)daemon->registry->stored_bytes,
 			    (unsigned long long)daemon->registry->stalled_bytes);
 	else

@@ -39,8 +39,8 @@ static uint64_t name_hash(const struct registry *registry, const struct endpoint
 	return hash_bytes(registry->key, request_id, strlen(request_id), (uint64_t)(uintptr_t)endpoint);
 }
 
-static uint64_t gone_hash(const struct registry *registry, uid_t uid, const struct endpoint *endpoint,
-			  const char *request_id)
+uint64_t registry_gone_hash(const struct registry *registry, uid_t uid, const struct endpoint *endpoint,
+			    const char *request_id)
 {
 	return name_hash(registry, endpoint, request_id) ^ hash_u64(uid);
 }
@@ -48,7 +48,7 @@ static uint64_t gone_hash(const struct registry *registry, uid_t uid, const stru
 enum gone_reason registry_gone_reason(const struct registry *registry, uid_t uid,
 				      const struct endpoint *endpoint, const char *request_id)
 {
-	return gone_reason(&registry->gone, gone_hash(registry, uid, endpoint, request_id));
+	return gone_reason(&registry->gone, registry_gone_hash(registry, uid, endpoint, request_id));
 }
 
 struct future *registry_find_future(struct registry *registry, const struct endpoint *endpoint,

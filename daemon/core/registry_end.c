@@ -101,8 +101,8 @@ void registry_begin_removal(struct registry *registry, struct registration *regi
 {
 	registry_discharge(registry, registration);
 	gone_remember(&registry->gone,
-		      gone_hash(registry, registration->owner->uid, registration->future->endpoint,
-				registration->future->request_id),
+		      registry_gone_hash(registry, registration->owner->uid, registration->future->endpoint,
+					 registration->future->request_id),
 		      reason);
 	registry_set_phase(registry, registration, REGISTRATION_REMOVING,
 			   registry->operations->remove(registry->context, registration));
@@ -159,20 +159,18 @@ void registry_future_restart(struct registry *registry, struct future *future)
 	future->queue_state_reason = NULL;
 }
 
-/* Ended, for as long as an outcome is kept: from its end, or from when it was delivered. */
-void registry_keep(struct registry *registry, struct registration *registration)
+void registry_keep(struct registry *registry, struct registration *registration, int64_t since)
 {
 	const struct registry_limits *limits = &registry->limits;
-	int64_t from = registration->delivered ? registration->delivered : registration->result->ended_wall;
 	int64_t time = registration->delivered ? limits->retention_delivered : limits->retention;
 
 	registry_charge(registry, registration);
 	registry_set_phase(registry, registration, REGISTRATION_ENDED, 0);
-	timers_set(registry->timers, &registration->timer, from - registry->wall_offset + time);
+	timers_set(registry->timers, &registration->timer, since + time);
 }
 
 /* This life was never durable: back to the one before, if there was one. */
-static void take_back(struct registry *registry, struct registration *registration)
+static void take_back(struct registry *registry, struct registration *registration, int64_t now)
 {
 	if (!registration->previous) {
 		registry_registration_free(registry, registration);
@@ -183,7 +181,7 @@ static void take_back(struct registry *registry, struct registration *registrati
 	result_unref(registration->result);
 	registration->result = steal_pointer(registration->previous);
 	registration->announced = true;
-	registry_keep(registry, registration);
+	registry_keep(registry, registration, now);
 }
 
 /* The present life is durable. */
@@ -196,12 +194,13 @@ static void announce(struct registry *registry, struct registration *registratio
 	registry->operations->registered(registry->context, registration);
 }
 
-static void settle_saving(struct registry *registry, struct registration *registration, bool stored)
+static void settle_saving(struct registry *registry, struct registration *registration, bool stored,
+			  int64_t now)
 {
 	struct future *future = registration->future;
 
 	if (!stored) {
-		take_back(registry, registration);
+		take_back(registry, registration, now);
 		return;
 	}
 	if (!future_has_live_stake(future) && !future->in_flight)
@@ -212,10 +211,11 @@ static void settle_saving(struct registry *registry, struct registration *regist
 	registry->operations->future_live(registry->context, future);
 }
 
-static void settle_ending(struct registry *registry, struct registration *registration, bool stored)
+static void settle_ending(struct registry *registry, struct registration *registration, bool stored,
+			  int64_t now)
 {
 	if (!stored && !registration->announced) {
-		take_back(registry, registration);
+		take_back(registry, registration, now);
 		return;
 	}
 	if (!stored) {
@@ -223,7 +223,7 @@ static void settle_ending(struct registry *registry, struct registration *regist
 		registry_set_phase(registry, registration, REGISTRATION_ENDING, 0);
 		return;
 	}
-	registry_keep(registry, registration);
+	registry_keep(registry, registration, now);
 	announce(registry, registration);
 	registry->operations->ended(registry->context, registration);
 }
@@ -231,7 +231,7 @@ static void settle_ending(struct registry *registry, struct registration *regist
 /* Its removal could not be stored: it is tried again, but not at once. */
 static void keep_for_now(struct registry *registry, struct registration *registration, int64_t now)
 {
-	registry_keep(registry, registration);
+	registry_keep(registry, registration, now);
 	if (registration->timer.when < now + REMOVAL_RETRY)
 		timers_set(registry->timers, &registration->timer, now + REMOVAL_RETRY);
 }
@@ -243,14 +243,14 @@ void registry_settle(struct registry *registry, uint64_t ticket, bool stored, in
 	while ((registration = TAILQ_FIRST(&registry->pending)) && registration->ticket <= ticket) {
 		switch ((enum registration_phase)registration->phase) {
 		case REGISTRATION_SAVING:
-			settle_saving(registry, registration, stored);
+			settle_saving(registry, registration, stored, now);
 			break;
 		case REGISTRATION_ENDING:
-			settle_ending(registry, registration, stored);
+			settle_ending(registry, registration, stored, now);
 			break;
 		case REGISTRATION_REMOVING:
 			if (stored)
-				registration_destroy(registry, registration);
+				registry_registration_free(registry, registration);
 			else
 				keep_for_now(registry, registration, now);
 			break;

@@ -6,6 +6,9 @@
 
 /* The uid's stake in a future that is not being removed; NULL: none. */
 struct registration *registry_stake(const struct future *future, uid_t uid);
+/* What an id that is gone is remembered by. */
+uint64_t registry_gone_hash(const struct registry *registry, uid_t uid, const struct endpoint *endpoint,
+			    const char *request_id);
 /* Found, or made: never NULL. An owner without registrations does not last. */
 struct owner *registry_owner_get(struct registry *registry, uid_t uid);
 /* A future that nobody polls yet. */
@@ -25,8 +28,8 @@ void registry_set_phase(struct registry *registry, struct registration *registra
 /* registry_end.c */
 /* From SAVING or LIVE to ENDING; takes over the reference to `result`. */
 void registry_end_stake(struct registry *registry, struct registration *registration, struct result *result);
-/* ENDED, with its time of retention. */
-void registry_keep(struct registry *registry, struct registration *registration);
+/* ENDED, for as long as an outcome is kept from `since` on (monotonic microseconds). */
+void registry_keep(struct registry *registry, struct registration *registration, int64_t since);
 /* From ENDED to REMOVING. */
 void registry_begin_removal(struct registry *registry, struct registration *registration,
 			    enum gone_reason reason);

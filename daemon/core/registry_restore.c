@@ -27,6 +27,14 @@ static struct future *restore_future(struct registry *registry, struct endpoint 
 	return future;
 }
 
+/* Kept from its end on, or from when it was delivered; never from the future, whatever clocks say. */
+static int64_t kept_since(const struct registration *registration, int64_t now, int64_t wall)
+{
+	int64_t since = registration->delivered ? registration->delivered : registration->result->ended_wall;
+
+	return since < wall ? now - (wall - since) : now;
+}
+
 void registry_restore(struct registry *registry, struct endpoint *endpoint, struct stored_registration *row,
 		      int64_t now, int64_t wall)
 {
@@ -51,7 +59,7 @@ void registry_restore(struct registry *registry, struct endpoint *endpoint, stru
 		registration->metadata = xstrdup(row->metadata);
 	if (row->result) {
 		registration->result = steal_pointer(row->result);
-		registry_keep(registry, registration);
+		registry_keep(registry, registration, kept_since(registration, now, wall));
 		if (!future->final && registry_is_last_word(registration->result)) {
 			future->final = result_ref(registration->result);
 			future_set_state(&registry->census, future,

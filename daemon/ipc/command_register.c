@@ -225,7 +225,8 @@ static const char *storage_text(const struct register_call *call, const struct i
 	if (item->refusal != REFUSAL_STORE_FULL)
 		return "the daemon's disk is full: nothing new is taken until there is space";
 	snprintf(buffer, 160,
-		 "the outcomes that are kept take all the room there is (%llu bytes): nothing new is taken until "
+		 "the outcomes that are kept take all the room there is (%llu bytes): nothing new is taken "
+		 "until "
 		 "some are acknowledged",
 		 (unsigned long long)limits->max_stored_bytes);
 	return buffer;
@@ -381,7 +382,8 @@ static uint64_t register_all(struct request *request, struct targets *targets,
 						targets->endpoint, targets->list[i].request_id, options, now,
 						wall, &registered, &ticket);
 		if (item->error) {
-			item->refusal = registry_refusal(commands->registry, peer_identity(request->peer)->uid);
+			item->refusal = registry_refusal(commands->registry,
+							 peer_identity(request->peer)->uid);
 			commands->metrics->registrations_refused++;
 			continue;
 		}

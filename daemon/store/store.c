@@ -173,7 +173,7 @@ uint64_t store_save(struct store *store, const struct registration *registration
 		.http_timeout = registration->http_timeout,
 		.backoff_initial = registration->backoff_initial,
 		.backoff_max = registration->backoff_max,
-		.delivered_wall = registration->delivered_wall,
+		.delivered_wall = registration->delivered,
 		.on_network_error = registration->on_network_error,
 		.on_server_failure = registration->on_server_failure,
 		.accept_protobuf = future->accept_protobuf,
@@ -206,7 +206,7 @@ void store_save_delivered(struct store *store, const struct registration *regist
 {
 	struct row *row = row_new(ROW_DELIVERED, registration->id, 0);
 
-	row->delivered_wall = registration->delivered_wall;
+	row->delivered_wall = registration->delivered;
 	put_row(store, row, false);
 }
 
