@@ -595,7 +595,9 @@ int store_open(const char *path, int state_dir_fd, struct loop *loop, struct met
 		store_close(store);
 		return r;
 	}
-	arm_timer(store); /* for the reserve */
+	/* Without it the disk is as good as full, which the first commit or quiet second tells. */
+	store->reserve_held = reserve_hold(state_dir_fd) == 0;
+	arm_timer(store);
 	*ret_store = store;
 	return 0;
 }
