@@ -16,7 +16,7 @@ from running import PENDING, Running, completed
 from sim import Sim, generated_body
 
 HELD = {"json": PENDING["json"], "until_release": True}
-NEVER = [{"never": True}]
+NEVER = [{"never": True, "repeat": True}]
 LARGE = 300_000
 DATABASE = "tinkexd.db"
 MANY = 100_000
@@ -465,7 +465,7 @@ class Refused(unittest.TestCase):
                 os.symlink(aside, path)
                 with open(aside, "rb") if name != "spool" else open(os.devnull, "rb") as file:
                     before = file.read()
-                self.refused(path)
+                self.refused('"spool" in the state directory' if name == "spool" else path)
                 os.unlink(path)
                 if name == "spool":
                     shutil.move(aside, path)
@@ -484,7 +484,7 @@ class Refused(unittest.TestCase):
         spool = os.path.join(self.daemon.state_dir, "spool")
         shutil.rmtree(spool)
         open(spool, "w").close()
-        self.refused(spool)
+        self.refused('"spool" in the state directory', "move it away")
 
 
 if __name__ == "__main__":
