@@ -134,3 +134,26 @@ bool place_of_path(int dirfd, const char *path, struct place *ret_place)
 	errno = error;
 	return found;
 }
+
+static bool full_path(const char *name, char ret_path[2 * PATH_MAX])
+{
+	int length = snprintf(ret_path, 2 * PATH_MAX, "%s/%s", directory, name);
+
+	return length > 0 && length < 2 * PATH_MAX;
+}
+
+int place_stat(const char *name, struct stat *ret_stat)
+{
+	char path[2 * PATH_MAX];
+
+	return full_path(name, path) ? raw_lstatat(AT_FDCWD, path, ret_stat) : -1;
+}
+
+int place_open(const char *name)
+{
+	char path[2 * PATH_MAX];
+
+	return full_path(name, path)
+		       ? raw_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0)
+		       : -1;
+}

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /* A name relative to the directory; the directory itself is ".". */
 struct place {
@@ -23,5 +24,9 @@ const char *place_directory(void);
 bool place_of_fd(int fd, struct place *ret_place);
 /* The same for a name as openat() takes it. The last part is not followed if it is a symbolic link. */
 bool place_of_path(int dirfd, const char *path, struct place *ret_place);
+/* lstat() of a name in the directory. */
+int place_stat(const char *name, struct stat *ret_stat);
+/* Opens a file of the directory to be read; not if it is a symbolic link. */
+int place_open(const char *name);
 
 #endif

@@ -32,7 +32,7 @@ MAGIC = 0x52584B54
 START, OPEN, CREATE, WRITE, TRUNCATE, ALLOCATE, SYNC, SYNC_FAILED, UNLINK, RENAME, MKDIR, UNKNOWN = range(1, 13)
 NAMES = ["", "start", "open", "create", "write", "truncate", "allocate", "sync", "failed sync", "unlink", "rename",
          "mkdir", "unknown"]
-AT_REMOVEDIR = 0x200
+INTENT = 256
 FALLOC_FL_KEEP_SIZE = 1
 SECTOR = 512
 
@@ -47,7 +47,8 @@ class Record:
     __slots__ = ("begin", "end", "type", "name", "flags", "mode", "inode", "offset", "extent", "data")
 
     def __str__(self):
-        return f"{self.begin}: {NAMES[self.type]} {self.name} offset {self.offset} size {len(self.data)}"
+        what = NAMES[self.type & ~INTENT] + (" about to be made" if self.type & INTENT else "")
+        return f"{self.begin}: {what} {self.name} offset {self.offset} size {len(self.data)}"
 
 
 class Recording:
@@ -260,6 +261,8 @@ class Disk:
         return file
 
     def _do(self, record):
+        if record.type & INTENT:
+            return  # what became of it follows, if anything did
         handler = self.HANDLERS.get(record.type)
         if handler is None:
             raise Unsound(f"{record}: {bytes(record.data).decode(errors='replace')}")
@@ -271,7 +274,9 @@ class Disk:
     def _open(self, record):
         # The number may have belonged to a file that is gone: the name says which file it is now.
         self.inodes.pop(record.inode, None)
-        self._file(record)
+        file = self._file(record)
+        if record.flags & os.O_TRUNC:
+            file.change(0)
 
     def _create(self, record):
         parent, name = self._parent(record, record.name)

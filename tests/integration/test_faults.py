@@ -436,6 +436,36 @@ class PowerLoss(Case):
         with open(os.path.join(self.crashed(None, 1, base), "old"), "rb") as file:
             self.assertEqual(file.read(), b"before++")
 
+    def test_what_became_of_a_call_that_was_cut_off_is_looked_up(self):
+        """A kill between a call and its record, made by taking the record away again."""
+        program = """
+            d = os.open(D, os.O_RDONLY)
+            os.mkdir(path("dir"))
+            a, b = new("a"), new("b")
+            os.write(a, b"x" * 100000)
+            os.fsync(a)
+            os.fsync(d)
+            os.pwrite(a, b"yyy", 7)
+            os.write(os.open(path("a"), os.O_WRONLY | os.O_APPEND), b"z")
+            os.ftruncate(a, 5)
+            os.posix_fallocate(b, 0, 10)
+            os.rename(path("a"), path("c"))
+            os.unlink(path("b"))
+            new("c")
+            os.rmdir(path("dir"))
+            """
+        lines = [line.strip() for line in program.strip().splitlines()]
+        for number in range(2, len(lines) + 1):
+            with self.subTest(lines[number - 1]):
+                shutil.rmtree(self.directory)
+                os.mkdir(self.directory)
+                if os.path.exists(self.faults.record_path):
+                    os.unlink(self.faults.record_path)
+                self.recorded("\n".join(lines[:number]))
+                last = Recording(self.faults.record_path).records[-1]
+                os.truncate(self.faults.record_path, last.begin + 20)
+                self.recorded("pass")
+
     def test_what_cannot_be_replayed_is_said(self):
         self.run_program("""
             import mmap
@@ -526,6 +556,29 @@ class PowerLossOfSqlite(Kills):
                     self.assertLessEqual(len(found), len(promised) + 1)
         disk.advance()
         self.assertEqual(disk.differences(self.directory), [])
+
+    def test_a_recording_stays_true_over_kills_at_any_moment(self):
+        acknowledged, rng = [], random.Random(1)
+        for _ in range(25):
+            process = self.start(TRANSACTIONS, 1000)
+            process.stdin.write("\n" * 1000)  # never to wait for
+            process.stdin.flush()
+            for _ in range(rng.randrange(1, 25)):
+                acknowledged.append((int(process.stdout.readline()), self.faults.position()))
+            process.kill()
+            process.wait(WAIT_SECONDS)
+            self.run_program("pass")
+            disk = Disk(Recording(self.faults.record_path))
+            disk.advance()
+            self.assertEqual(disk.differences(self.directory), [])
+        disk, target = Disk(disk.recording), os.path.join(self.folder, "after")
+        for number, position in acknowledged:
+            disk.advance(position)
+            disk.crash(number, target)
+            found = self.transactions(target)
+            self.assertEqual(found, list(range(1, len(found) + 1)))
+            self.assertGreaterEqual(len(found), number)
+            shutil.rmtree(target)
 
     def test_a_lie_about_a_sync_is_found(self):
         """The same check fails for a disk that forgets syncs: it can fail."""
