@@ -25,6 +25,12 @@
 #include "upstream/poller.h"
 
 #define STOP_LIMIT (4 * USEC_PER_SEC) /* a stop takes no longer, whatever peers and servers do */
+#define UNLINK_AFTER                                                                                         \
+	(60 * USEC_PER_SEC) /* linked stakes have this long after a restart to be linked again               \
+			     */
+#define RESTART_SPREAD                                                                                       \
+	(2 * USEC_PER_MSEC) /* for each future the first polls after a start are spread by it */
+#define RESTART_SPREAD_MAX (30 * USEC_PER_SEC)
 #define NOTICE_INTERVAL                                                                                      \
 	(60 * USEC_PER_SEC) /* a queue state is written to the log once in this time and endpoint */
 
@@ -46,7 +52,7 @@ struct daemon {
 	struct endpoint **endpoints; /* owned; those that are no longer configured stay, marked missing */
 	size_t n_endpoints;
 	struct state_dir *state_dir;
-	struct timer stop_timer;
+	struct timer stop_timer, unlink_timer;
 	bool stopping;
 	int error; /* why it went down, if not in order */
 };
@@ -66,6 +72,11 @@ static uint64_t on_save_end(void *context, const struct registration *registrati
 static uint64_t on_remove(void *context, const struct registration *registration)
 {
 	return store_remove(((struct daemon *)context)->store, registration);
+}
+
+static void on_save_delivered(void *context, const struct registration *registration)
+{
+	store_save_delivered(((struct daemon *)context)->store, registration);
 }
 
 static void on_future_live(void *context, struct future *future)
@@ -118,14 +129,17 @@ static void on_ended(void *context, struct registration *registration)
 		daemon->metrics.failures++;
 	scheduler_release_budget(daemon->scheduler, registration->future);
 	waiters_registration_ended(registration);
+	result_chill(registration->result); /* it is on the disk: whoever asks later reads it from there */
 	publish(daemon, ok ? EVENT_COMPLETED : EVENT_FAILED, registration);
 }
 
-static void on_expired(void *context, struct registration *registration)
+static void on_expired(void *context, struct registration *registration, bool early)
 {
 	struct daemon *daemon = context;
 
 	daemon->metrics.expired++;
+	if (early)
+		daemon->metrics.evicted++;
 	publish(daemon, EVENT_EXPIRED, registration);
 }
 
@@ -139,6 +153,7 @@ static const struct registry_operations registry_operations = {
 	.save = on_save,
 	.save_end = on_save_end,
 	.remove = on_remove,
+	.save_delivered = on_save_delivered,
 	.future_live = on_future_live,
 	.future_idle = on_future_idle,
 	.future_gone = on_future_gone,
@@ -194,20 +209,58 @@ static const struct poller_operations poller_operations = {
 	.key_changed = on_key_changed,
 };
 
+/* A disk that failed is never asked again as if it could succeed: the next start replays what is durable. */
+static void go_down(struct daemon *daemon, int error)
+{
+	if (daemon->error)
+		return;
+	log_error("daemon", "the state could not be stored: %s; going down", strerrordesc_np(-error));
+	daemon->error = error;
+	loop_stop(daemon->loop);
+}
+
 static void on_settled(void *context, uint64_t ticket, int error)
 {
 	struct daemon *daemon = context;
 
 	registry_settle(daemon->registry, ticket, error == 0, loop_now(daemon->loop));
 	commands_settle(&daemon->commands, ticket, error == 0);
-	if (error && !daemon->error) {
-		/* A failed commit is never retried as if it could succeed: the next start replays what is
-		 * durable. */
-		log_error("daemon", "the state could not be stored: %s; going down", strerror(-error));
-		daemon->error = error;
-		loop_stop(daemon->loop);
-	}
+	if (error && error != -ENOSPC)
+		go_down(daemon, error);
 }
+
+static void on_full(void *context, bool full)
+{
+	struct daemon *daemon = context;
+
+	if (full)
+		log_error("daemon",
+			  "the disk of %s is full: new registrations are refused and results wait, "
+			  "until there is space again",
+			  daemon->config->state_dir);
+	else
+		log_info("daemon", "the disk has space again: what waited is stored");
+	registry_set_disk_full(daemon->registry, full);
+	loop_wake(daemon->loop);
+}
+
+static void on_congested(void *context, bool congested)
+{
+	(void)context;
+	(void)congested;
+}
+
+static void on_broken(void *context, int error)
+{
+	go_down(context, error);
+}
+
+static const struct store_operations store_operations = {
+	.settled = on_settled,
+	.full = on_full,
+	.congested = on_congested,
+	.broken = on_broken,
+};
 
 /* For people: what the queues and gates are doing. */
 static void on_notice(void *context, const struct bus_event *event)
@@ -250,12 +303,31 @@ static void on_upstream_status(void *context, const struct endpoint *endpoint, u
 	*ret_http_version = status.http_version;
 }
 
+/* What cannot be kept is not retrieved. */
+static void note_storage(struct daemon *daemon)
+{
+	bool stuck = registry_is_stuck(daemon->registry);
+
+	if (stuck == daemon->scheduler->storage_stopped)
+		return;
+	daemon->scheduler->storage_stopped = stuck;
+	if (stuck)
+		log_warning("daemon",
+			    "no result more can be kept (%llu bytes of outcomes are stored, %llu wait "
+			    "for the disk): polling pauses",
+			    (unsigned long long)daemon->registry->stored_bytes,
+			    (unsigned long long)daemon->registry->stalled_bytes);
+	else
+		log_info("daemon", "results can be kept again: polling goes on");
+}
+
 /* The end of a turn: hand out polls, commit, answer. */
 static void on_turn(void *context)
 {
 	struct daemon *daemon = context;
 
 	daemon->registry->wall_offset = loop_wall(daemon->loop) - loop_now(daemon->loop);
+	note_storage(daemon);
 	if (scheduler_run(daemon->scheduler, loop_now(daemon->loop)))
 		loop_wake(daemon->loop);
 	store_commit(daemon->store);
@@ -303,15 +375,18 @@ static void configure_endpoint(struct endpoint *endpoint, const struct config_en
 	endpoint->missing = false;
 }
 
+static struct endpoint *add_endpoint(struct daemon *daemon, const char *name, enum profile_name profile)
+{
+	daemon->endpoints = xreallocarray(daemon->endpoints, daemon->n_endpoints + 1,
+					  sizeof(*daemon->endpoints));
+	return daemon->endpoints[daemon->n_endpoints++] = endpoint_new(name, profile);
+}
+
 static struct endpoint *get_endpoint(struct daemon *daemon, const struct config_endpoint *config)
 {
 	struct endpoint *endpoint = find_endpoint(daemon, config->name);
 
-	if (endpoint)
-		return endpoint;
-	daemon->endpoints = xreallocarray(daemon->endpoints, daemon->n_endpoints + 1,
-					  sizeof(*daemon->endpoints));
-	return daemon->endpoints[daemon->n_endpoints++] = endpoint_new(config->name, config->profile);
+	return endpoint ? endpoint : add_endpoint(daemon, config->name, config->profile);
 }
 
 static void apply_endpoint(struct daemon *daemon, const struct config_endpoint *config,
@@ -375,13 +450,24 @@ static int apply_endpoints(struct daemon *daemon, const struct config *config, c
 	return 0;
 }
 
+static struct registry_limits limits_of(const struct config *config)
+{
+	return (struct registry_limits){
+		.max_registrations_per_uid = config->max_registrations_per_uid,
+		.retention = config->retention,
+		.retention_delivered = config->retention_delivered,
+		.max_stored_bytes = config->max_stored_bytes,
+		.max_stored_bytes_per_uid = config->max_stored_bytes_per_uid,
+	};
+}
+
 /* Reload: what can change while running does; what cannot is said. */
 static void apply_limits(struct daemon *daemon, const struct config *config)
 {
+	struct registry_limits limits = limits_of(config);
+
+	registry_set_limits(daemon->registry, &limits);
 	log_set_level(config->log_level);
-	daemon->registry->limits.max_registrations_per_uid = config->max_registrations_per_uid;
-	daemon->registry->limits.retention = config->retention;
-	daemon->registry->limits.retention_delivered = config->retention_delivered;
 	daemon->scheduler->budget.limit = config->inflight_result_bytes;
 	poller_set_max_result_bytes(daemon->poller, config->max_result_bytes);
 	daemon->commands.inline_result_bytes = config->inline_result_bytes;
@@ -419,12 +505,14 @@ static void on_reload(evutil_socket_t signal, short events, void *context)
 
 /* Stop. */
 
-static void on_stop_limit(void *context, struct timer *timer, int64_t now)
+static void on_housekeeping(void *context, struct timer *timer, int64_t now)
 {
 	struct daemon *daemon = context;
 
-	(void)timer;
-	(void)now;
+	if (timer == &daemon->unlink_timer) {
+		registry_unlink_restored(daemon->registry, now + daemon->registry->wall_offset);
+		return;
+	}
 	log_warning("daemon",
 		    "not everything could be delivered before the stop; it stays for the next start");
 	loop_stop(daemon->loop);
@@ -476,11 +564,7 @@ static int make_core(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
 	struct timers *timers = loop_timers(daemon->loop);
-	struct registry_limits limits = {
-		.max_registrations_per_uid = config->max_registrations_per_uid,
-		.retention = config->retention,
-		.retention_delivered = config->retention_delivered,
-	};
+	struct registry_limits limits = limits_of(config);
 	uint8_t keys[2][16];
 
 	if (getrandom(keys, sizeof(keys), 0) != (ssize_t)sizeof(keys))
@@ -492,12 +576,58 @@ static int make_core(struct daemon *daemon)
 	bus_subscribe(&daemon->bus, &daemon->notices);
 	waiters_init(timers);
 	timer_init(&daemon->stop_timer, TIMER_HOUSEKEEPING);
-	timers_handle(timers, TIMER_HOUSEKEEPING, on_stop_limit, daemon);
-	daemon->store = store_open_memory(daemon->loop, &daemon->metrics, on_settled, daemon);
+	timer_init(&daemon->unlink_timer, TIMER_HOUSEKEEPING);
+	timers_handle(timers, TIMER_HOUSEKEEPING, on_housekeeping, daemon);
 	daemon->registry = registry_new(&registry_operations, daemon, timers, &limits, keys[1]);
 	daemon->registry->wall_offset = loop_wall(daemon->loop) - loop_now(daemon->loop);
 	daemon->scheduler = scheduler_new(&scheduler_operations, daemon, daemon->registry, timers,
 					  &daemon->bus, &daemon->metrics, config->inflight_result_bytes);
+	return 0;
+}
+
+/* What was stored. */
+
+static void on_stored(void *context, struct stored_registration *row)
+{
+	struct daemon *daemon = context;
+	struct endpoint *endpoint = find_endpoint(daemon, row->endpoint);
+
+	if (!endpoint) { /* no longer configured: what belongs to it waits */
+		endpoint = add_endpoint(daemon, row->endpoint, PROFILE_DURABLE);
+		endpoint->missing = true;
+	}
+	registry_restore(daemon->registry, endpoint, row, loop_now(daemon->loop), loop_wall(daemon->loop));
+}
+
+/* Spread out, so that a start is no burst for the server. */
+static void on_live_future(void *context, struct future *future)
+{
+	struct daemon *daemon = context;
+	uint64_t spread = daemon->registry->live * RESTART_SPREAD;
+
+	if (spread > RESTART_SPREAD_MAX)
+		spread = RESTART_SPREAD_MAX;
+	if (future->final)
+		registry_end_future(daemon->registry, future, result_ref(future->final), false);
+	else
+		scheduler_add(daemon->scheduler, future,
+			      loop_now(daemon->loop) + (int64_t)(hash_u64(future->id) % (spread + 1)));
+}
+
+static int restore(struct daemon *daemon, char **ret_message)
+{
+	int64_t now = loop_now(daemon->loop);
+	int r = store_load(daemon->store, now, loop_wall(daemon->loop), on_stored, daemon, ret_message);
+
+	if (r < 0)
+		return r;
+	share_endpoints(daemon);
+	registry_each_live_future(daemon->registry, on_live_future, daemon);
+	timers_set(loop_timers(daemon->loop), &daemon->unlink_timer, now + UNLINK_AFTER);
+	if (daemon->registry->registrations_by_id.count)
+		log_info("daemon", "%zu registrations were stored, %llu of them have not ended",
+			 daemon->registry->registrations_by_id.count,
+			 (unsigned long long)daemon->registry->live);
 	return 0;
 }
 
@@ -549,11 +679,13 @@ static int build(struct daemon *daemon, char **ret_message)
 	if ((r = state_dir_open(daemon->config->state_dir, &daemon->state_dir, ret_message)) < 0 ||
 	    (r = loop_new(&daemon->loop)) < 0 || (r = watch_signals(daemon)) < 0 ||
 	    (r = make_core(daemon)) < 0 ||
+	    (r = store_open(daemon->config->state_dir, state_dir_fd(daemon->state_dir), daemon->loop,
+			    &daemon->metrics, &store_operations, daemon, &daemon->store, ret_message)) < 0 ||
 	    (r = poller_new(daemon->loop, &daemon->metrics, &poller_operations, daemon,
 			    daemon->config->max_result_bytes, &daemon->poller)) < 0 ||
 	    (r = make_commands(daemon)) < 0 ||
 	    (r = apply_endpoints(daemon, daemon->config, ret_message)) < 0 ||
-	    (r = make_listener(daemon, ret_message)) < 0)
+	    (r = restore(daemon, ret_message)) < 0 || (r = make_listener(daemon, ret_message)) < 0)
 		return r;
 	loop_set_turn_hook(daemon->loop, on_turn, daemon);
 	return 0;
@@ -603,6 +735,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 	/* Edges first: nothing may call back into a core that is going. */
 	listener_free(daemon->listener);
 	poller_free(daemon->poller);
+	store_stop(daemon->store); /* from here on nothing that goes is removed from the disk */
 	registry_free(daemon->registry);
 	scheduler_free(daemon->scheduler);
 	store_close(daemon->store);

@@ -265,11 +265,15 @@ void lanes_push(struct lanes *lanes, uid_t uid, struct future *future, bool fron
 	lanes->count++;
 }
 
-struct future *lanes_peek(const struct lanes *lanes)
+struct future *lanes_peek(const struct lanes *lanes, bool (*may)(void *context, uid_t uid), void *context)
 {
-	struct lane *lane = TAILQ_FIRST(&lanes->list);
+	struct lane *lane;
 
-	return lane ? TAILQ_FIRST(&lane->futures) : NULL;
+	TAILQ_FOREACH (lane, &lanes->list, in_lanes) {
+		if (!may || may(context, lane->uid))
+			return TAILQ_FIRST(&lane->futures);
+	}
+	return NULL;
 }
 
 void lanes_remove(struct lanes *lanes, struct future *future)
@@ -285,9 +289,8 @@ void lanes_remove(struct lanes *lanes, struct future *future)
 	}
 }
 
-void lanes_pop(struct lanes *lanes)
+void lanes_pop(struct lanes *lanes, struct future *future)
 {
-	struct future *future = lanes_peek(lanes);
 	struct lane *lane = future->lane;
 
 	TAILQ_REMOVE(&lanes->list, lane, in_lanes);

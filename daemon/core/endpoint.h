@@ -126,10 +126,10 @@ int64_t endpoint_failing_for(const struct endpoint *endpoint, enum gate_cause ca
 void lanes_init(struct lanes *lanes);
 /* Appends to the uid's lane. `front`: it is first in its lane (a repeated poll keeps its place). */
 void lanes_push(struct lanes *lanes, uid_t uid, struct future *future, bool front);
-/* The next one in turn, not removed; NULL: none. */
-struct future *lanes_peek(const struct lanes *lanes);
+/* The next one in turn of those whose uid may have one, not removed; NULL: none. `may`: NULL: all may. */
+struct future *lanes_peek(const struct lanes *lanes, bool (*may)(void *context, uid_t uid), void *context);
 /* Removes the future that lanes_peek() gave; its uid goes to the end of the turn. */
-void lanes_pop(struct lanes *lanes);
+void lanes_pop(struct lanes *lanes, struct future *future);
 /* Takes out a future that waits somewhere in them. */
 void lanes_remove(struct lanes *lanes, struct future *future);
 

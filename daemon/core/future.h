@@ -150,23 +150,28 @@ struct registration {
 	TAILQ_ENTRY(registration)
 	in_ended; /* an owner's ended ones, in the order of their end; while ENDED */
 	TAILQ_ENTRY(registration)
-	in_pending;                       /* those that wait for the store; while SAVING, ENDING, REMOVING */
-	struct timer timer;               /* deadline while LIVE; end of retention while ENDED */
-	struct result *result;            /* from ENDING on; owned reference */
-	char *metadata;                   /* text of a JSON object, or NULL */
+	in_delivered; /* those of them that were delivered, in that order */
+	TAILQ_ENTRY(registration)
+	in_pending;              /* those that wait for the store; while SAVING, ENDING, REMOVING */
+	struct timer timer;      /* deadline while LIVE; end of retention while ENDED */
+	struct result *result;   /* from ENDING on; owned reference */
+	struct result *previous; /* while it begins anew and that is not durable: how it had ended; owned
+				    reference */
+	char *metadata;          /* text of a JSON object, or NULL */
 	struct registration_links *links; /* NULL: not linked */
 	LIST_HEAD(, wait_item) waits;     /* await calls that this registration's end is news for */
 	int64_t registered_wall;          /* microseconds since 1970 */
-	int64_t deadline;                 /* monotonic; TIME_NEVER: none */
-	int64_t poll_timeout;             /* as asked for, microseconds; TIME_NEVER: none */
-	int64_t http_timeout;             /* 0: the endpoint's */
+	int64_t delivered; /* wall clock when a reply with its result first reached a peer's kernel; 0: not */
+	int64_t deadline;  /* monotonic; TIME_NEVER: none */
+	int64_t poll_timeout;                 /* as asked for, microseconds; TIME_NEVER: none */
+	int64_t http_timeout;                 /* 0: the endpoint's */
 	int64_t backoff_initial, backoff_max; /* -1: the endpoint's */
-	uint64_t ticket;                      /* the store batch that it waits for */
-	uint64_t registered_by;               /* the connection that registered it anew; 0: none that lives */
-	uint8_t phase;                        /* enum registration_phase */
+	uint64_t ticket; /* the store batch that it waits for; 0: none, or (ENDING) for space on the disk */
+	uint64_t registered_by; /* the connection that registered it anew; 0: none that lives */
+	uint8_t phase;          /* enum registration_phase */
 	uint8_t on_network_error, on_server_failure; /* enum on_failure */
-	bool announced : 1;                          /* `registered` was told */
-	bool delivered : 1;                          /* some reply with its result reached a peer's kernel */
+	bool announced : 1;                          /* its present life is durable, and was told */
+	bool charged : 1;                            /* its outcome counts in owner->stored_bytes */
 	bool deadline_is_max_age : 1;                /* nobody asked for the deadline */
 };
 
@@ -174,9 +179,11 @@ struct owner {
 	uid_t uid;
 	struct table_node by_uid;
 	TAILQ_HEAD(, registration) registrations;
-	TAILQ_HEAD(, registration) ended;
+	TAILQ_HEAD(, registration) ended, delivered;
 	LIST_HEAD(, registration_links) linked;
-	uint32_t count; /* registrations that count against max_registrations_per_uid */
+	uint64_t stored_bytes; /* that its outcomes take */
+	uint32_t count;        /* registrations that count against max_registrations_per_uid */
+	bool full;             /* stored_bytes has reached what one uid may have */
 };
 
 /* Counts of futures by state; kept by future_set_state(). */

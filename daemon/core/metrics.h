@@ -27,7 +27,11 @@
 	X(calls, "calls")                                                                                    \
 	X(call_errors, "call_errors")                                                                        \
 	X(commits, "commits")                                                                                \
-	X(commit_rows, "commit_rows")
+	X(commit_rows, "commit_rows")                                                                        \
+	X(commits_failed, "commits_failed")                                                                  \
+	X(disk_full, "disk_full")                                                                            \
+	X(registrations_refused, "registrations_refused")                                                    \
+	X(evicted, "outcomes_evicted")
 
 struct metrics {
 #define X(member, name) uint64_t member;

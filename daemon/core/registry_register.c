@@ -89,8 +89,7 @@ static bool names_anything(const struct registration_options *options,
 	       options->has.metadata || registration->links;
 }
 
-/* Ended as the server's own last word: that stays the answer when somebody registers again. */
-static bool result_is_last_word(const struct result *result)
+bool registry_is_last_word(const struct result *result)
 {
 	return result->ok || error_is_last_word(result->error);
 }
@@ -106,6 +105,31 @@ static void begin(struct registry *registry, struct registration *registration)
 		registry_end_stake(registry, registration, result_ref(future->final));
 }
 
+/* The way it ended is kept until the new beginning is durable. */
+static void forget_end(struct registry *registry, struct registration *registration)
+{
+	bool was_kept = registration->phase == REGISTRATION_ENDED;
+
+	registry_discharge(registry, registration);
+	registry_set_phase(registry, registration, REGISTRATION_SAVING, 0);
+	if (was_kept)
+		registration->previous = steal_pointer(registration->result);
+	registration->result = result_unref(registration->result);
+	registration->delivered = 0;
+	registration->announced = false;
+}
+
+void registry_begin_anew(struct registry *registry, struct registration *registration)
+{
+	struct future *future = registration->future;
+
+	if (future->final == registration->result && !future->in_flight)
+		future->final = result_unref(future->final);
+	forget_end(registry, registration);
+	registration->registered_by = 0;
+	begin(registry, registration);
+}
+
 static void restart(struct registry *registry, struct registration *registration,
 		    const struct registration_options *options, int64_t now, int64_t wall)
 {
@@ -115,11 +139,9 @@ static void restart(struct registry *registry, struct registration *registration
 		future->final = result_unref(future->final);
 	if (!future_is_fixed(future, false))
 		future_fix(future, options);
-	registration->result = result_unref(registration->result);
+	forget_end(registry, registration);
 	registration->registered_wall = wall;
 	registration->registered_by = options->peer;
-	registration->delivered = false;
-	registration->announced = false;
 	apply_options(registration, options, true, now, wall);
 	begin(registry, registration);
 }
@@ -129,13 +151,15 @@ static enum proto_error register_again(struct registry *registry, struct registr
 				       struct register_answer *ret_answer, uint64_t *ret_ticket)
 {
 	bool ended = registration->phase == REGISTRATION_ENDED || registration->phase == REGISTRATION_ENDING;
-	bool anew = ended && (options->restart_if_ended || !result_is_last_word(registration->result));
+	bool anew = ended && (options->restart_if_ended || !registry_is_last_word(registration->result));
 	bool changes = ended ? options->has.metadata : names_anything(options, registration);
 	char *metadata = NULL;
 	uint64_t ticket;
 
 	if (is_conflict(registration->future, options))
 		return PROTO_CONFLICT;
+	if ((anew || changes) && registry->disk_full)
+		return PROTO_STORAGE;
 	if (options->has.metadata) {
 		if (metadata_merge(registration->metadata, options->metadata, METADATA_MAX, &metadata) < 0)
 			return PROTO_INVALID_PARAMS;
@@ -167,12 +191,19 @@ enum proto_error registry_register(struct registry *registry, uid_t uid, struct 
 {
 	struct future *future = registry_find_future(registry, endpoint, request_id);
 	struct registration *registration = future ? registry_stake(future, uid) : NULL;
-	struct owner *owner = registry_owner(registry, uid);
 
 	if (registration)
 		return register_again(registry, registration, options, now, wall, ret_answer, ret_ticket);
-	if (owner && owner->count >= registry->limits.max_registrations_per_uid)
+	switch (registry_refusal(registry, uid)) {
+	case REFUSAL_NONE:
+		break;
+	case REFUSAL_COUNT:
+	case REFUSAL_SHARE:
 		return PROTO_LIMIT_EXCEEDED;
+	case REFUSAL_STORE_FULL:
+	case REFUSAL_DISK_FULL:
+		return PROTO_STORAGE;
+	}
 	if (future && is_conflict(future, options))
 		return PROTO_CONFLICT;
 	if (!future)
@@ -181,7 +212,8 @@ enum proto_error registry_register(struct registry *registry, uid_t uid, struct 
 		future->final = result_unref(future->final);
 	if (!future_is_fixed(future, false))
 		future_fix(future, options);
-	registration = registry_registration_new(registry, registry_owner_get(registry, uid), future);
+	registration = registry_registration_new(registry, registry_owner_get(registry, uid), future,
+						 registry->last_registration_id + 1);
 	registration->registered_wall = wall;
 	registration->registered_by = options->peer;
 	if (options->has.metadata)

@@ -225,7 +225,7 @@ enum why_waiting scheduler_why(const struct scheduler *scheduler, const struct f
 		return WAITING_NO_KEY;
 	if (future->endpoint->gate.cause != GATE_NONE)
 		return WAITING_GATE;
-	if (scheduler->storage_stopped)
+	if (scheduler->storage_stopped || registry_uid_is_full(scheduler->registry, turn_uid(future)))
 		return WAITING_STORAGE;
 	return endpoint_is_full(future->endpoint) ? WAITING_IN_FLIGHT_LIMIT : WAITING_FOR_NOTHING;
 }
@@ -248,18 +248,31 @@ static bool budget_allows(const struct byte_budget *budget, uint64_t size)
 	return !budget->used || (budget->used < budget->limit && size <= budget->limit - budget->used);
 }
 
+/* Whose outcomes take as much room as they may gets no more of them until some are acknowledged. */
+static bool has_room(void *context, uid_t uid)
+{
+	return !registry_uid_is_full(context, uid);
+}
+
+static struct future *next_of(struct scheduler *scheduler, const struct lanes *lanes)
+{
+	struct registry *registry = scheduler->registry;
+
+	return lanes_peek(lanes, registry->full_owners ? has_room : NULL, registry);
+}
+
 static void admit_to_budget(struct scheduler *scheduler, int64_t now)
 {
 	struct byte_budget *budget = &scheduler->budget;
 	struct future *future;
 
-	while ((future = lanes_peek(&budget->waiting))) {
+	while ((future = next_of(scheduler, &budget->waiting))) {
 		/* Then it waits for its endpoint, and for bytes when that can be polled again. */
 		bool shut = endpoint_is_shut(future->endpoint, now);
 
 		if (!shut && !budget_allows(budget, future->payload_size))
 			return;
-		lanes_pop(&budget->waiting);
+		lanes_pop(&budget->waiting, future);
 		future->budget_queued = false;
 		if (!shut) {
 			future->budget_held = true;
@@ -303,9 +316,10 @@ static bool run_endpoint(struct scheduler *scheduler, struct endpoint *endpoint,
 	bool probe, more = false;
 
 	for (int i = 0; i < STARTS_PER_TURN; i++) {
-		if (!(future = lanes_peek(&endpoint->ready)) || !endpoint_may_poll(endpoint, now, &probe))
+		if (!(future = next_of(scheduler, &endpoint->ready)) ||
+		    !endpoint_may_poll(endpoint, now, &probe))
 			return more;
-		lanes_pop(&endpoint->ready);
+		lanes_pop(&endpoint->ready, future);
 		if (needs_bytes(future)) { /* and had to wait for the endpoint first */
 			scheduler_enqueue(scheduler, future, false);
 			more = true;

@@ -24,7 +24,8 @@ enum timer_kind {
 	TIMER_WAITER,       /* waiters: an await call's time is up */
 	TIMER_TRANSFER,     /* http: a transfer's own timeouts */
 	TIMER_CURL,         /* http: what curl asked for */
-	TIMER_HOUSEKEEPING, /* daemon: the limit of a stop */
+	TIMER_SPOOL,        /* spool: what the disk had no space for is tried again */
+	TIMER_HOUSEKEEPING, /* daemon: the limit of a stop, and of what a restart interrupted */
 	TIMER_KIND_COUNT
 };
 

@@ -59,6 +59,7 @@ struct item {
 	char *request_id;      /* owned */
 	uint64_t registration; /* id; 0: refused with `error` */
 	enum proto_error error;
+	enum registry_refusal refusal; /* which limit it was */
 	uint8_t state; /* as it was when the call came, should it be gone when the reply is written */
 	bool is_new;
 };
@@ -202,7 +203,36 @@ static bool read_targets(struct request *request, const struct argument *argumen
 
 /* The reply. */
 
-static const char *refusal_text(const struct register_call *call, const struct item *item, char buffer[128])
+static const char *limit_text(const struct register_call *call, const struct item *item, char buffer[160])
+{
+	const struct registry_limits *limits = &call->call.commands->registry->limits;
+
+	if (item->refusal == REFUSAL_SHARE)
+		snprintf(buffer, 160,
+			 "your outcomes take as much room as those of one user may (%llu bytes): acknowledge "
+			 "some of them",
+			 (unsigned long long)limits->max_stored_bytes_per_uid);
+	else
+		snprintf(buffer, 160, "you have as many registrations as one user may: %u",
+			 limits->max_registrations_per_uid);
+	return buffer;
+}
+
+static const char *storage_text(const struct register_call *call, const struct item *item, char buffer[160])
+{
+	const struct registry_limits *limits = &call->call.commands->registry->limits;
+
+	if (item->refusal != REFUSAL_STORE_FULL)
+		return "the daemon's disk is full: nothing new is taken until there is space";
+	snprintf(buffer, 160,
+		 "the outcomes that are kept take all the room there is (%llu bytes): nothing new is taken "
+		 "until "
+		 "some are acknowledged",
+		 (unsigned long long)limits->max_stored_bytes);
+	return buffer;
+}
+
+static const char *refusal_text(const struct register_call *call, const struct item *item, char buffer[160])
 {
 	switch (item->error) {
 	case PROTO_INVALID_PARAMS:
@@ -210,17 +240,25 @@ static const char *refusal_text(const struct register_call *call, const struct i
 	case PROTO_CONFLICT:
 		return "it was registered with another `accept` before, and stays with that";
 	case PROTO_LIMIT_EXCEEDED:
-		snprintf(buffer, 128, "you have as many registrations as one user may: %u",
-			 call->call.commands->max_registrations_per_uid);
-		return buffer;
+		return limit_text(call, item, buffer);
+	case PROTO_STORAGE:
+		return storage_text(call, item, buffer);
 	default:
 		return proto_error_text(item->error);
 	}
 }
 
+static int64_t limit_of(const struct register_call *call, const struct item *item)
+{
+	const struct registry_limits *limits = &call->call.commands->registry->limits;
+
+	return item->refusal == REFUSAL_SHARE ? (int64_t)limits->max_stored_bytes_per_uid
+					      : limits->max_registrations_per_uid;
+}
+
 static void put_refusal(const struct register_call *call, struct json_writer *writer, const struct item *item)
 {
-	char buffer[128];
+	char buffer[160];
 
 	json_member_string(writer, "request_id", item->request_id);
 	json_name(writer, "error");
@@ -233,7 +271,7 @@ static void put_refusal(const struct register_call *call, struct json_writer *wr
 	if (item->error == PROTO_INVALID_PARAMS)
 		json_member_string(writer, "member", "metadata");
 	if (item->error == PROTO_LIMIT_EXCEEDED)
-		json_member_int(writer, "limit", call->call.commands->max_registrations_per_uid);
+		json_member_int(writer, "limit", limit_of(call, item));
 	json_close(writer);
 	json_close(writer);
 }
@@ -343,8 +381,12 @@ static uint64_t register_all(struct request *request, struct targets *targets,
 		item->error = registry_register(commands->registry, peer_identity(request->peer)->uid,
 						targets->endpoint, targets->list[i].request_id, options, now,
 						wall, &registered, &ticket);
-		if (item->error)
+		if (item->error) {
+			item->refusal = registry_refusal(commands->registry,
+							 peer_identity(request->peer)->uid);
+			commands->metrics->registrations_refused++;
 			continue;
+		}
 		item->registration = registered.registration->id;
 		item->state = (uint8_t)registration_state(registered.registration);
 		item->is_new = registered.is_new;

@@ -25,7 +25,8 @@ struct spool_file;
 #define SPOOL_NAME_SIZE 17                         /* of a file's name, with its NUL */
 
 struct spool_operations {
-	/* SPOOL_QUEUE_MAX is reached: take nothing more in; or half of it is free again. */
+	/* SPOOL_QUEUE_MAX is reached (told from inside spool_append()): take nothing more in; or half of it
+	 * is free again. This and all others: never from inside a call of this interface. */
 	void (*congested)(void *context, bool congested);
 	/* The disk has no space for what waits; or all of that has been written. */
 	void (*full)(void *context, bool full);
@@ -61,6 +62,8 @@ void spool_finish(struct spool_file *file, void (*done)(void *context), void *co
 struct spool_file *spool_discard(struct spool_file *file);
 /* Removes a finished file. */
 void spool_remove(struct spool *spool, uint64_t id);
+/* While suspended nothing is written (removals go on): space that appears is for somebody else. */
+void spool_suspend(struct spool *spool, bool suspended);
 /* So much waits that nothing more should be taken in. */
 bool spool_congested(const struct spool *spool);
 

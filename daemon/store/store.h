@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/future.h"
 #include "core/metrics.h"
+#include "core/registry.h"
 #include "proto/attributes.h"
 #include "reader.h"
 #include "spool.h"
@@ -40,30 +40,12 @@ struct store_operations {
 _must_check_ int store_open(const char *path, int state_dir_fd, struct loop *loop, struct metrics *metrics,
 			    const struct store_operations *operations, void *context,
 			    struct store **ret_store, char **ret_message);
-/* A store that keeps state in memory: what it says is durable lives as long as the process. Never NULL. */
-struct store *store_open_memory(struct loop *loop, struct metrics *metrics,
-				void (*settled)(void *context, uint64_t ticket, int error), void *context);
 /* Commits what is queued, ends both threads, and calls nothing but the callbacks of readings. Results may
  * outlive it: they have no keeper's doings to fear afterwards, and nothing of them is removed. */
 void store_stop(struct store *store);
 /* After store_stop(), when no result is left. Takes and returns NULL. */
 struct store *store_close(struct store *store);
 
-/* One registration as it was stored. Texts are valid during the visit. */
-struct stored_registration {
-	uint64_t id;
-	uid_t uid;
-	const char *endpoint, *request_id, *request_type, *metadata; /* the last two may be NULL */
-	int64_t create_roundtrip_ms;                                 /* -1: not given */
-	int64_t registered_wall;
-	int64_t deadline;     /* monotonic, of this boot; TIME_NEVER: none */
-	int64_t poll_timeout; /* TIME_NEVER: none */
-	int64_t http_timeout, backoff_initial, backoff_max;
-	int64_t delivered_wall; /* 0: not */
-	uint8_t on_network_error, on_server_failure;
-	bool accept_protobuf, linked, deadline_is_max_age;
-	struct result *result; /* owned reference that may be stolen; NULL: it has not ended */
-};
 /* All that is stored, oldest first. `now` and `wall`: the time, for the deadlines. A body that is missing is
  * not there: its registration has not ended. Before the loop runs. 0, or negative errno with a sentence. */
 _must_check_ int store_load(struct store *store, int64_t now, int64_t wall,
@@ -75,6 +57,8 @@ _must_check_ int store_load(struct store *store, int64_t now, int64_t wall,
 uint64_t store_save(struct store *store, const struct registration *registration);
 uint64_t store_save_end(struct store *store, const struct registration *registration);
 uint64_t store_remove(struct store *store, const struct registration *registration);
+/* Its outcome was delivered: a row that goes with the next batch, or after a second. */
+void store_save_delivered(struct store *store, const struct registration *registration);
 /* Ends the turn: hands the open batch over, or lets it gather while another is being committed. */
 void store_commit(struct store *store);
 /* Batches that have not been settled. */

@@ -96,8 +96,15 @@ static void on_ended(void *context, struct registration *registration)
 	publish(world, registration->result->ok ? EVENT_COMPLETED : EVENT_FAILED, registration);
 }
 
-static void on_expired(void *context, struct registration *registration)
+static void on_save_delivered(void *context, const struct registration *registration)
 {
+	(void)registration;
+	((struct world *)context)->deliveries++;
+}
+
+static void on_expired(void *context, struct registration *registration, bool early)
+{
+	((struct world *)context)->evictions += early;
 	publish(context, EVENT_EXPIRED, registration);
 }
 
@@ -111,6 +118,7 @@ static const struct registry_operations registry_operations = {
 	.save = on_save,
 	.save_end = on_save_end,
 	.remove = on_remove,
+	.save_delivered = on_save_delivered,
 	.future_live = on_future_live,
 	.future_idle = on_future_idle,
 	.future_gone = on_future_gone,
@@ -346,6 +354,8 @@ struct world *world_new(enum profile_name profile)
 {
 	static const uint8_t key[16] = "a key for tests";
 	struct registry_limits limits = {
+		.max_stored_bytes = UINT64_MAX,
+		.max_stored_bytes_per_uid = UINT64_MAX,
 		.max_registrations_per_uid = 1000,
 		.retention = SEC(7 * 24 * 3600),
 		.retention_delivered = SEC(24 * 3600),

@@ -85,7 +85,7 @@ struct world {
 	bool dirty;         /* something is in the open batch */
 	bool store_stopped; /* nothing settles */
 	bool store_fails;   /* what settles was not stored */
-	size_t saves, ends, removes;
+	size_t saves, ends, removes, deliveries, evictions;
 };
 
 struct world *world_new(enum profile_name profile);

@@ -62,6 +62,19 @@ static void on_registered(void *context, struct registration *registration)
 	(void)registration;
 }
 
+static void on_save_delivered(void *context, const struct registration *registration)
+{
+	(void)context;
+	(void)registration;
+}
+
+static void on_expired(void *context, struct registration *registration, bool early)
+{
+	(void)context;
+	(void)registration;
+	(void)early;
+}
+
 static void on_ended(void *context, struct registration *registration)
 {
 	(void)context;
@@ -78,12 +91,13 @@ static const struct registry_operations registry_operations = {
 	.save = keep,
 	.save_end = keep,
 	.remove = keep,
+	.save_delivered = on_save_delivered,
 	.future_live = on_future_live,
 	.future_idle = on_future_idle,
 	.future_gone = on_future_gone,
 	.registered = on_registered,
 	.ended = on_ended,
-	.expired = on_registered,
+	.expired = on_expired,
 	.registration_gone = on_gone,
 };
 
@@ -142,6 +156,8 @@ static void make_core(struct stage *stage)
 {
 	static const struct registry_limits limits = {
 		.max_registrations_per_uid = 5000,
+		.max_stored_bytes = UINT64_MAX,
+		.max_stored_bytes_per_uid = UINT64_MAX,
 		.retention = 3600 * USEC_PER_SEC,
 		.retention_delivered = 3600 * USEC_PER_SEC,
 	};

@@ -1,0 +1,123 @@
+/*
+ * What was stored, put back at start.
+ */
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "links.h"
+#include "proto/attributes.h"
+#include "registry_private.h"
+
+/* No connection has this id: it stands for those that were there before the restart. */
+#define PEER_BEFORE_RESTART UINT64_MAX
+
+static struct future *restore_future(struct registry *registry, struct endpoint *endpoint,
+				     const struct stored_registration *row)
+{
+	struct future *future = registry_find_future(registry, endpoint, row->request_id);
+
+	if (future)
+		return future;
+	future = registry_future_new(registry, endpoint, row->request_id);
+	future->recovered = true;
+	future->accept_protobuf = row->accept_protobuf;
+	future->create_roundtrip_ms = (int32_t)row->create_roundtrip_ms;
+	if (row->request_type)
+		future->request_type = xstrdup(row->request_type);
+	return future;
+}
+
+/* Kept from its end on, or from when it was delivered; never from the future, whatever clocks say. */
+static int64_t kept_since(const struct registration *registration, int64_t now, int64_t wall)
+{
+	int64_t since = registration->delivered ? registration->delivered : registration->result->ended_wall;
+
+	return since < wall ? now - (wall - since) : now;
+}
+
+void registry_restore(struct registry *registry, struct endpoint *endpoint, struct stored_registration *row,
+		      int64_t now, int64_t wall)
+{
+	struct future *future = restore_future(registry, endpoint, row);
+	struct registration *registration;
+
+	registry->wall_offset = wall - now;
+	registration = registry_registration_new(registry, registry_owner_get(registry, row->uid), future,
+						 row->id);
+	registration->registered_wall = row->registered_wall;
+	registration->deadline = row->deadline;
+	registration->poll_timeout = row->poll_timeout;
+	registration->deadline_is_max_age = row->deadline_is_max_age;
+	registration->http_timeout = row->http_timeout;
+	registration->backoff_initial = row->backoff_initial;
+	registration->backoff_max = row->backoff_max;
+	registration->on_network_error = row->on_network_error;
+	registration->on_server_failure = row->on_server_failure;
+	registration->delivered = row->delivered_wall;
+	registration->announced = true;
+	if (row->metadata)
+		registration->metadata = xstrdup(row->metadata);
+	if (row->result) {
+		registration->result = steal_pointer(row->result);
+		registry_keep(registry, registration, kept_since(registration, now, wall));
+		if (!future->final && registry_is_last_word(registration->result)) {
+			future->final = result_ref(registration->result);
+			future_set_state(&registry->census, future,
+					 future->final->ok ? FUTURE_COMPLETED : FUTURE_FAILED);
+		}
+		return;
+	}
+	if (row->linked)
+		links_add(registration, PEER_BEFORE_RESTART);
+	registry_set_phase(registry, registration, REGISTRATION_LIVE, 0);
+	timers_set(registry->timers, &registration->timer, registration->deadline);
+}
+
+struct unlinking {
+	struct registry *registry;
+	int64_t wall;
+};
+
+static bool unlink_owner(void *context, struct owner *owner)
+{
+	const struct unlinking *unlinking = context;
+
+	registry_unlink_peer(unlinking->registry, owner->uid, PEER_BEFORE_RESTART, unlinking->wall);
+	return true;
+}
+
+void registry_unlink_restored(struct registry *registry, int64_t wall)
+{
+	struct unlinking unlinking = {registry, wall};
+
+	registry_each_owner(registry, unlink_owner, &unlinking);
+}
+
+void registry_each_live_future(struct registry *registry, void (*visit)(void *context, struct future *future),
+			       void *context)
+{
+	const struct table *futures = &registry->futures_by_id;
+
+	for (size_t i = 0; futures->count && i <= futures->mask; i++) {
+		for (struct table_node *node = futures->buckets[i]; node; node = node->next) {
+			struct future *future = container_of(node, struct future, by_id);
+
+			if (future_has_live_stake(future))
+				visit(context, future);
+		}
+	}
+}
+
+void registry_body_lost(struct registry *registry, const struct result *result)
+{
+	const struct table *registrations = &registry->registrations_by_id;
+
+	for (size_t i = 0; registrations->count && i <= registrations->mask; i++) {
+		for (struct table_node *node = registrations->buckets[i]; node; node = node->next) {
+			struct registration *registration = container_of(node, struct registration, by_id);
+
+			if (registration->result == result && registration->phase == REGISTRATION_ENDED)
+				registry_begin_anew(registry, registration);
+		}
+	}
+}
