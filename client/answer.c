@@ -1,11 +1,11 @@
-/* Answers to requests: taken apart by what kind of call they belong to, and put together into one reply. */
+#include "answer.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "await.h"
 #include "client.h"
 #include "error.h"
-#include "operation.h"
 #include "reply.h"
 #include "result.h"
 #include "text.h"
@@ -44,8 +44,8 @@ static int answer_take_items(tinkex_reply *reply, const struct json_item *array)
 	return r;
 }
 
-int operation_take_registrations(tinkex_reply *reply, const struct request *request,
-				 const struct message_reply *message)
+int answer_take_registrations(tinkex_reply *reply, const struct request *request,
+			      const struct message_reply *message)
 {
 	struct json_item array = answer_member(message, "registrations"), item;
 	struct json_cursor cursor;
@@ -154,7 +154,7 @@ static int answer_take(struct operation *operation, struct request *request,
 	case OPERATION_LIST:
 		return answer_take_list(operation, message);
 	case OPERATION_REGISTER:
-		return operation_take_registrations(operation->reply, request, message);
+		return answer_take_registrations(operation->reply, request, message);
 	case OPERATION_AFFECT:
 		return answer_take_affected(operation, request, message);
 	case OPERATION_COLLECT:
@@ -175,7 +175,7 @@ static void answer_refused(struct operation *operation, const struct message_rep
 	operation_finish(operation, error_from_proto(message->error), text, json);
 }
 
-void operation_answer(struct request *request, const struct message_reply *message)
+void answer_arrived(struct request *request, const struct message_reply *message)
 {
 	struct operation *operation = request->operation;
 	int r;

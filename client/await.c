@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer.h"
 #include "error.h"
 #include "members.h"
 #include "reply.h"
@@ -530,7 +531,7 @@ static int await_answer_register(struct operation *operation, struct request *re
 
 	if (!await->registrations && !(await->registrations = reply_new()))
 		return -ENOMEM;
-	r = operation_take_registrations(await->registrations, request, message);
+	r = answer_take_registrations(await->registrations, request, message);
 	operation_drop_request(request, false);
 	if (r == 0 && !await_is_registering(operation))
 		r = await_registered(operation);

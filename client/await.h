@@ -12,8 +12,9 @@
 #include "client.h"
 #include "operation.h"
 
-/* Makes operation->await. `members` (taken over on success) are those of the await call; `registration` may
- * be NULL, and was checked. -EINVAL (the client's error text says why), -ENOMEM. */
+/* Makes operation->await, which goes with the operation also if this fails. `options` are complete
+ * (members_copy_options()); what is needed of them is copied. -EINVAL (the client's error text says which of
+ * them is wrong, unless it is a registration whose size was never set), -ENOMEM. */
 int await_new(struct operation *operation, const struct tinkex_await_options *options) _must_check_;
 struct await *await_free(struct await *await);
 

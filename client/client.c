@@ -1,4 +1,4 @@
-/* The client: options, connecting and reconnecting, turns, and handing out what is ready. */
+/* The client: options, turns, which line belongs to which request, and handing out what is ready. */
 #include "client.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "await.h"
 #include "error.h"
 #include "members.h"
@@ -242,7 +243,7 @@ static bool client_line(tinkex_client *client, const char *line, size_t size)
 		}
 		request = client_find_request(client, message.id);
 		if (request)
-			operation_answer(request, &message);
+			answer_arrived(request, &message);
 		return true;
 	case MESSAGE_NOTIFICATION:
 		if (strcmp(message.method, "outcome") == 0 && await_outcome(client, &message) < 0)

@@ -1,7 +1,7 @@
 /*
  * The inside of tinkex_client: connection, calls under way, what is to be delivered. Shared by client.c
- * (turns and connection), operation.c (calls), await.c (awaiting), calls.c (starting calls) and sync.c
- * (blocking forms).
+ * (turns), outage.c (being connected or not), operation.c (calls), answer.c (answers to them), await.c
+ * (awaiting), calls.c (starting calls), members.c (their options) and sync.c (blocking forms).
  *
  * Nothing in client_turn() calls back: it only queues deliveries. tinkex_process() and the blocking forms
  * deliver, one at a time, with nothing of theirs left half done; so callbacks may do anything, freeing the

@@ -16,7 +16,6 @@
 
 #include "include/tinkex.h"
 #include "proto/attributes.h"
-#include "proto/message.h"
 
 struct await;
 
@@ -98,8 +97,6 @@ void operation_drop_request(struct request *request, bool tell);
 void operation_send(struct operation *operation);
 /* The connection was lost: nothing of this operation is on its way any more. */
 void operation_lost(struct operation *operation);
-/* A request was answered, with a result or an error. */
-void operation_answer(struct request *request, const struct message_reply *message);
 /* Ends it: error 0 with operation->reply, or a TINKEX_E with a text (taken over, may be NULL) and `data`. */
 void operation_finish(struct operation *operation, int error, char *text, char *data);
 /* The same for a negative errno of the library's own. */
@@ -111,10 +108,6 @@ int operation_deliver(struct operation *operation, enum delivery_kind kind, size
 /* The oldest delivery, which is the caller's; NULL: there is none. */
 struct delivery *operation_fetch(struct operation *operation);
 struct delivery *delivery_free(struct delivery *delivery);
-
-/* Puts the items of a register answer, which `request` asked, into `reply`. -EBADMSG, -ENOMEM. */
-int operation_take_registrations(tinkex_reply *reply, const struct request *request,
-				 const struct message_reply *message) _must_check_;
 
 static inline void operation_freep(struct operation **operation)
 {

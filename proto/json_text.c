@@ -114,50 +114,50 @@ static int literal_next(struct literal *literal, char out[4])
 }
 
 /* Where decoded characters go: as many as fit, never a part of one. */
-struct output {
+struct decoded {
 	char *data;
 	size_t capacity, used;
 	bool cut;
 };
 
-static void output_put(struct output *output, const char *data, size_t size)
+static void decoded_put(struct decoded *decoded, const char *data, size_t size)
 {
-	if (output->cut || size >= output->capacity - output->used) {
-		output->cut = true;
+	if (decoded->cut || size >= decoded->capacity - decoded->used) {
+		decoded->cut = true;
 		return;
 	}
-	memcpy(output->data + output->used, data, size);
-	output->used += size;
+	memcpy(decoded->data + decoded->used, data, size);
+	decoded->used += size;
 }
 
 int json_string_decode(const char *text, size_t size, char *out, size_t capacity, size_t *ret_size)
 {
-	struct output output = {.data = out, .capacity = capacity, .cut = capacity == 0};
+	struct decoded decoded = {.data = out, .capacity = capacity, .cut = capacity == 0};
 	struct literal literal;
 	char c[4];
 	int n = -EINVAL;
 
 	if (literal_begin(&literal, text, size)) {
 		while ((n = literal_next(&literal, c)) > 0) {
-			output_put(&output, c, (size_t)n);
+			decoded_put(&decoded, c, (size_t)n);
 
 			/* What is plain goes over in one piece, as far as it fits. */
 			size_t run = json_plain_run(literal.at, literal.end);
-			size_t room = output.cut ? 0 : output.capacity - output.used - 1;
+			size_t room = decoded.cut ? 0 : decoded.capacity - decoded.used - 1;
 
-			output_put(&output, literal.at, run < room ? run : room);
-			output.cut |= run > room;
+			decoded_put(&decoded, literal.at, run < room ? run : room);
+			decoded.cut |= run > room;
 			literal.at += run;
 		}
 	}
 	if (capacity)
-		out[output.used] = 0;
+		out[decoded.used] = 0;
 	if (n < 0)
 		return n;
-	if (output.cut)
+	if (decoded.cut)
 		return -ENOSPC;
 	if (ret_size)
-		*ret_size = output.used;
+		*ret_size = decoded.used;
 	return 0;
 }
 

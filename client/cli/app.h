@@ -45,7 +45,7 @@ int app_fail(struct app *app, int error);
 /* Flushes the output. `code`, or EXIT_FUTURE_FAILED if the output could not be written, which is told. */
 int app_finish(struct app *app, int code);
 
-/* Exit code of an error number, of an outcome, and of an item of a register reply. */
+/* Exit code of an error number, and of an outcome. */
 int exit_code_of_error(int error);
 int exit_code_of_result(const tinkex_result *result);
 

@@ -27,7 +27,6 @@ struct waiting {
 	bool done;
 	int error;
 	size_t acks; /* acknowledgements under way */
-	uint64_t call;
 };
 
 /* The progress line is taken away before anything else is written to the terminal. */
@@ -230,7 +229,7 @@ static int await_start(struct waiting *waiting)
 		await.registered_userdata = waiting;
 	}
 	return tinkex_await_async(waiting->app->client, ids_list(&waiting->ids), waiting->ids.n, &await,
-				  await_outcome, await_done, waiting, &waiting->call);
+				  await_outcome, await_done, waiting, NULL);
 }
 
 static int await_run(struct waiting *waiting)

@@ -48,7 +48,7 @@ static bool is_binary(const tinkex_result *result)
 	return type && strstr(type, "protobuf");
 }
 
-/* Takes the JSON of an outcome apart far enough to print the value of its last member, result_base64. */
+/* Reads the body piece by piece and writes it as Base64. 0, or a negative error of the reading. */
 static int handover_put_base64(struct output *output, const tinkex_result *result)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -29,9 +29,12 @@ void handover_acknowledge(struct handover *handover,
 				      void *userdata),
 			  void *userdata);
 
-/* files.c: writes the result into its file and a line into the index. false: told on stderr. */
+/* files.c; false: told on stderr. */
+/* Opens the folder, making it, and its index, to which is appended; the caller closes both. */
 bool files_open(const char *path, int *ret_folder, int *ret_index);
+/* Writes the result into its file and a line into the index. */
 bool files_write(struct handover *handover, const tinkex_result *result);
+/* Waits until all that was written is on the disk. */
 bool files_sync(const struct handover *handover);
 
 #endif

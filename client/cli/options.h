@@ -66,9 +66,9 @@ struct options {
 /* Everything at its default. */
 void options_init(struct options *options);
 void options_release(struct options *options);
-/* Parses argv[1…], options and arguments in any order, "--" ends options. Options of `groups` are taken;
- * others are refused, with the reason on stderr. The first argument stands for itself and is the command.
- * false: usage error. */
+/* Parses argv[1…], options and arguments in any order, "--" ends options. Takes the options of every command,
+ * since the command, which is the first argument, may stand behind them: options_check() refuses those it
+ * does not have. false: usage error (an unknown option, a bad value), told on stderr. */
 bool options_parse(struct options *options, int argc, char **argv);
 /* Every option that was given belongs to a command with these groups. false: usage error, told on stderr. */
 bool options_check(const struct options *options, int argc, char **argv, const char *command,

@@ -148,24 +148,6 @@ const char *render_time(int64_t ms, char buffer[RENDER_TIME_MAX])
 	return buffer;
 }
 
-const char *render_size(uint64_t bytes, char buffer[RENDER_TIME_MAX])
-{
-	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-	double value = (double)bytes / 1024;
-	size_t unit = 0;
-
-	if (bytes < 1024) {
-		snprintf(buffer, RENDER_TIME_MAX, "%" PRIu64 " bytes", bytes);
-		return buffer;
-	}
-	while (value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-		value /= 1024;
-		unit++;
-	}
-	snprintf(buffer, RENDER_TIME_MAX, "%.1f %s", value, units[unit]);
-	return buffer;
-}
-
 bool render_has_colours(void)
 {
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");

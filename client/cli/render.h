@@ -1,4 +1,4 @@
-/* What people see: text without control characters, times and sizes, tables, colours. Knows no daemon. */
+/* What people see: text without control characters, times, tables, colours. Knows no daemon. */
 #ifndef TINKEXCTL_RENDER_H
 #define TINKEXCTL_RENDER_H
 
@@ -35,8 +35,6 @@ size_t render_width(const char *text);
 /* "350 ms", "12 s", "3 m 12 s", "2 h 5 m", "4 d 3 h". Writes into `buffer`, which it returns. */
 #define RENDER_TIME_MAX 32
 const char *render_time(int64_t ms, char buffer[RENDER_TIME_MAX]);
-/* "512 bytes", "64.0 KiB", "50.0 MiB". */
-const char *render_size(uint64_t bytes, char buffer[RENDER_TIME_MAX]);
 
 enum colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_BAD, COLOUR_WAIT, COLOUR_HEAD };
 /* Colours are used: stdout is a terminal and $NO_COLOR is not set. */

@@ -384,7 +384,7 @@ static int save(struct database *database, const struct row *row)
 	return step(statement);
 }
 
-static int save_result(struct database *database, const struct result *result)
+static int save_result(struct database *database, const struct result *result, const struct blob *body)
 {
 	sqlite3_stmt *statement = database->statements[SAVE_RESULT];
 	const struct error *error = result->error;
@@ -403,8 +403,8 @@ static int save_result(struct database *database, const struct result *result)
 	sqlite3_bind_int(statement, 9, result->in_file);
 	sqlite3_bind_int64(statement, 10, (int64_t)result->offset);
 	sqlite3_bind_int64(statement, 11, (int64_t)result->size);
-	if (result->body)
-		sqlite3_bind_blob64(statement, 12, result->body->data, result->body->size, SQLITE_STATIC);
+	if (body)
+		sqlite3_bind_blob64(statement, 12, body->data, body->size, SQLITE_STATIC);
 	return step(statement);
 }
 
@@ -425,7 +425,7 @@ static int apply(struct database *database, const struct row *row)
 	case ROW_SAVE:
 		return save(database, row);
 	case ROW_END:
-		code = save_result(database, row->result);
+		code = save_result(database, row->result, row->body);
 		if (code != SQLITE_DONE)
 			return code;
 		result = (int64_t)row->result->id;

@@ -36,6 +36,7 @@ struct row {
 	bool begins;                             /* ROW_SAVE: it has not ended (any more) */
 	int64_t delivered_wall;                  /* ROW_DELIVERED */
 	struct result *result;                   /* ROW_END */
+	struct blob *body;                       /* ROW_END: the result's, as long as that is in memory */
 	struct stored_registration registration; /* ROW_SAVE; its deadline is of this boot */
 	int64_t deadline_wall;                   /* ROW_SAVE */
 	char texts[];

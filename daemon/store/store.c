@@ -89,6 +89,7 @@ static struct batch *batch_new(struct store *store, uint64_t ticket)
 static void row_free(struct row *row)
 {
 	result_unref(row->result);
+	blob_unref(row->body);
 	free(row);
 }
 
@@ -194,6 +195,7 @@ uint64_t store_save_end(struct store *store, const struct registration *registra
 		result->id = store_new_result_id(store);
 	result->keeper = &store->keeper;
 	row->result = result_ref(result);
+	row->body = blob_ref(result->body); /* which the result may drop while the row is on its way */
 	return put_row(store, row, true);
 }
 
@@ -595,7 +597,9 @@ int store_open(const char *path, int state_dir_fd, struct loop *loop, struct met
 		store_close(store);
 		return r;
 	}
-	arm_timer(store); /* for the reserve */
+	/* Without it the disk is as good as full, which the first commit or quiet second tells. */
+	store->reserve_held = reserve_hold(state_dir_fd) == 0;
+	arm_timer(store);
 	*ret_store = store;
 	return 0;
 }

@@ -1,7 +1,8 @@
 /*
  * The configuration: one table of keys drives reading, checking, --check-config, and the documentation check.
- * Later sources win: built-in default, environment, FILE, FILE.d/(*).conf in order, command line. Reading it
- * touches files and the environment; what comes out is plain data.
+ * Later sources win: default, FILE, FILE.d/(*).conf in order, $TINKEXD_SOCKET, command line. A default may
+ * come from the environment, too ($TINKER_BASE_URL, $STATE_DIRECTORY, $XDG_RUNTIME_DIR, $XDG_STATE_HOME): a
+ * file beats it. Reading touches files and the environment; what comes out is plain data.
  */
 #ifndef TINKEX_SYS_CONFIG_H
 #define TINKEX_SYS_CONFIG_H

@@ -58,22 +58,6 @@ void log_set_level(enum log_level level)
 	atomic_store_explicit(&state.level, (int)level, memory_order_relaxed);
 }
 
-int log_level_from_name(const char *name, enum log_level *ret_level)
-{
-	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
-		if (strcmp(levels[i].name, name) == 0) {
-			*ret_level = (enum log_level)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-const char *log_level_name(enum log_level level)
-{
-	return levels[level].name;
-}
-
 bool log_enabled(enum log_level level)
 {
 	return (int)level <= atomic_load_explicit(&state.level, memory_order_relaxed);

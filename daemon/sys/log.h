@@ -17,9 +17,6 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 /* Before threads. */
 void log_init(enum log_level level);
 void log_set_level(enum log_level level);
-/* -EINVAL if it is not error, warning, info or debug. */
-int log_level_from_name(const char *name, enum log_level *ret_level);
-const char *log_level_name(enum log_level level);
 bool log_enabled(enum log_level level);
 /* Any thread. One line is one write(2); longer ones are cut at 2 KiB. What cannot be written is dropped. */
 void log_write(enum log_level level, const char *module, const char *format, ...) _printf_(3, 4);

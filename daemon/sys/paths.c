@@ -206,7 +206,7 @@ static int check_secret(const char *path, int fd, char **ret_reason)
 	if (fstat(fd, &status) < 0)
 		return complain(ret_reason, -errno, "cannot be read: %s", strerror(errno));
 	if (!S_ISREG(status.st_mode))
-		return complain(ret_reason, -EINVAL, "is not a regular file");
+		return complain(ret_reason, -EINVAL, "is no regular file");
 	if (status.st_uid != geteuid() && status.st_uid != 0)
 		return complain(ret_reason, -EPERM,
 				"belongs to uid %u: it must be the daemon's own (uid %u) or root's",
@@ -214,13 +214,14 @@ static int check_secret(const char *path, int fd, char **ret_reason)
 	others = status.st_uid == 0 ? 0037 : 0077;
 	if (status.st_mode & others)
 		return complain(ret_reason, -EPERM,
-				"has mode %04o: others could read or change the secret in it; chmod 600 %s",
-				status.st_mode & 07777U, path);
+				"has mode %04o: others can read or change it; chmod %s %s",
+				status.st_mode & 07777U, status.st_uid == geteuid() ? "600" : "640", path);
 	return 0;
 }
 
 int paths_open_secret(const char *path, int *ret_fd, char **ret_reason)
 {
+	/* O_NONBLOCK: a FIFO in its place must not stop us. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
 
 	if (fd < 0)

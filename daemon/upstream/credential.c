@@ -1,7 +1,6 @@
 #include "credential.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "core/alloc.h"
 #include "sys/complain.h"
 #include "sys/log.h"
+#include "sys/paths.h"
 
 #define MODULE      "credential"
 #define KEY_MAX     4096 /* bytes of a key */
@@ -37,24 +37,6 @@ struct credential {
 };
 
 DEFINE_FREEP(struct credential, credential_free)
-
-/* Only its owner may read it, and the owner is root or us; root may let one group read. */
-static int check_file(const char *file, const struct stat *status, char **ret_message)
-{
-	mode_t others = status->st_uid == 0 ? 0037 : 0077;
-
-	if (!S_ISREG(status->st_mode))
-		return complain(ret_message, -EINVAL, "%s: the API key file is no regular file", file);
-	if (status->st_uid != 0 && status->st_uid != geteuid())
-		return complain(ret_message, -EPERM,
-				"%s: the API key file belongs to uid %u; it must belong to root or to uid %u",
-				file, status->st_uid, geteuid());
-	if (status->st_mode & others)
-		return complain(ret_message, -EPERM,
-				"%s: others can read the API key file (mode %04o): chmod %s", file,
-				status->st_mode & 07777, status->st_uid == 0 ? "0640 or 0600" : "0600");
-	return 0;
-}
 
 /* Trims the line break behind the key. Anything that cannot stand in a header is refused, without showing it.
  */
@@ -96,38 +78,28 @@ static ssize_t read_all(int fd, char *out, size_t capacity)
 /* `key` has room for KEY_MAX and a line break, and something behind that shows that it is too long. */
 #define KEY_ROOM (KEY_MAX + 4)
 
-static int read_open_file(const char *file, int fd, char key[KEY_ROOM], char **ret_message)
-{
-	struct stat status;
-	ssize_t size;
-	int r;
-
-	if (fstat(fd, &status) < 0)
-		return complain(ret_message, -errno, "%s: %s", file, strerrordesc_np(errno));
-	r = check_file(file, &status, ret_message);
-	if (r < 0)
-		return r;
-	size = read_all(fd, key, KEY_ROOM - 1);
-	if (size < 0)
-		return complain(ret_message, (int)size, "%s: %s", file, strerrordesc_np((int)-size));
-	return check_key(file, key, (size_t)size, ret_message);
-}
-
 /* "" in `key`: there is no key. */
 static int read_file(const char *file, char key[KEY_ROOM], char **ret_message)
 {
-	/* O_NONBLOCK: a FIFO in its place must not stop us. */
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r;
+	char *reason = NULL;
+	ssize_t size;
+	int fd = -1, r;
 
 	key[0] = '\0';
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
+	r = paths_open_secret(file, &fd, &reason);
+	if (r == -ENOENT || r == -ENOTDIR)
+		r = 0;
+	else if (r < 0)
+		complain(ret_message, r, "the API key file %s %s", file, reason);
+	free(reason);
 	if (fd < 0)
-		return complain(ret_message, -errno, "%s: the API key file cannot be read: %s", file,
-				strerrordesc_np(errno));
-	r = read_open_file(file, fd, key, ret_message);
+		return r;
+	size = read_all(fd, key, KEY_ROOM - 1);
 	close(fd);
-	return r;
+	if (size < 0)
+		return complain(ret_message, (int)size, "the API key file %s cannot be read: %s", file,
+				strerrordesc_np((int)-size));
+	return check_key(file, key, (size_t)size, ret_message);
 }
 
 static int read_environment(char key[KEY_ROOM], char **ret_message)

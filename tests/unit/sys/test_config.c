@@ -87,7 +87,7 @@ static const struct {
 	{"endpoint default", "allow_plain_http", "true", NULL, "\"true\" is not one of yes, no"},
 	{"endpoint default", "api_key_file", "/nonexistent/tinker.key", "/nonexistent/tinker.key", NULL},
 	{"endpoint default", "api_key_file", "tinker.key", NULL, "is not an absolute path"},
-	{"endpoint default", "api_key_file", "/etc", NULL, "is not a regular file"},
+	{"endpoint default", "api_key_file", "/etc", NULL, "is no regular file"},
 	{"endpoint default", "api_key_credential", "other-key", "other-key", NULL},
 	{"endpoint default", "api_key_credential", "../x", NULL, "is not a plain file name"},
 	{"endpoint default", "api_key_credential", "..", NULL, "is not a plain file name"},

@@ -207,9 +207,8 @@ static void check_key_files(bool root)
 			config_free(loading_good(text));
 		} else {
 			snprintf(expected, sizeof(expected),
-				 ":2: [endpoint default] api_key_file: \"%s\" has mode %04o: others could "
-				 "read or "
-				 "change the secret in it; chmod 600 %s",
+				 ":2: [endpoint default] api_key_file: \"%s\" has mode %04o: others can read "
+				 "or change it; chmod 600 %s",
 				 path, modes[i].mode, path);
 			ck_assert_str_eq(loading_bad(text), expected);
 		}
@@ -257,7 +256,7 @@ START_TEST(no_file_of_any_kind_blocks)
 
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
 	snprintf(text, sizeof(text), "[endpoint default]\napi_key_file = %s\n", path);
-	ck_assert_ptr_nonnull(strstr(loading_bad(text), "is not a regular file"));
+	ck_assert_ptr_nonnull(strstr(loading_bad(text), "is no regular file"));
 }
 END_TEST
 

@@ -122,7 +122,6 @@ END_TEST
 
 START_TEST(levels)
 {
-	static const char *const names[] = {"error", "warning", "info", "debug"};
 	unsigned lines = 0;
 
 	capture();
@@ -140,16 +139,6 @@ START_TEST(levels)
 	ck_assert(!log_enabled(LOG_LEVEL_WARNING));
 	ck_assert(log_enabled(LOG_LEVEL_ERROR));
 	release();
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		enum log_level level = LOG_LEVEL_ERROR;
-
-		ck_assert_int_eq(log_level_from_name(names[i], &level), 0);
-		ck_assert_uint_eq(level, i);
-		ck_assert_str_eq(log_level_name(level), names[i]);
-		ck_assert_int_eq(log_level_from_name("Info", &level), -EINVAL);
-		ck_assert_int_eq(log_level_from_name("", &level), -EINVAL);
-		ck_assert_uint_eq(level, i);
-	}
 }
 END_TEST
 
