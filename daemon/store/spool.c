@@ -39,12 +39,12 @@ struct spool {
 	struct worker *worker;
 	const struct spool_operations *operations;
 	void *context;
-	LIST_HEAD(, spool_file) files;
-	TAILQ_HEAD(, spool_file) stuck; /* in the order in which they are tried again */
-	size_t n_full;                  /* of them, for want of space */
-	struct timer retry;             /* armed while one is stuck */
-	size_t queued;                  /* bytes in chunks, over all files */
-	bool congested, full, broken;   /* as they were told */
+	LIST_HEAD(spool_files, spool_file) files;
+	TAILQ_HEAD(stuck_files, spool_file) stuck; /* in the order in which they are tried again */
+	size_t n_full;                             /* of them, for want of space */
+	struct timer retry;                        /* armed while one is stuck */
+	size_t queued;                             /* bytes in chunks, over all files */
+	bool congested, full, broken;              /* as they were told */
 	bool suspended;
 };
 
