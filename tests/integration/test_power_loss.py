@@ -133,7 +133,7 @@ class Ledger(Recorded):
     def acknowledge(self, peer):
         for request_id in self.pick(set(self.results) - set(self.releasing)):
             self.releasing[request_id] = self.faults.position()
-            self.assertEqual(peer.call("ack", request_id=request_id), {"acked": 1})
+            self.assertEqual(peer.call("ack", request_id=request_id)["acked"], 1)
             self.released[request_id] = self.faults.position()
 
     def work(self, until):
