@@ -205,7 +205,6 @@ struct stage *stage_new(void)
 		.instance = "0123456789abcdef0123456789abcdef",
 		.started = loop_now(stage->loop),
 		.inline_result_bytes = 65536,
-		.max_registrations_per_uid = 5000,
 		.upstream_status = upstream_status,
 	};
 	stage_set_endpoints(stage, 3);
