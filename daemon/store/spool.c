@@ -40,7 +40,7 @@ struct spool {
 	const struct spool_operations *operations;
 	void *context;
 	LIST_HEAD(spool_files, spool_file) files;
-	size_t n_files;
+	size_t n_files; /* of them, not counting those that only wait to be removed */
 	TAILQ_HEAD(stuck_files, spool_file) stuck; /* in the order in which they are tried again */
 	size_t n_full;                             /* of them, for want of space */
 	struct timer retry;                        /* armed while one is stuck */
@@ -229,7 +229,7 @@ static void file_free(struct spool_file *file)
 	spool_work_release(&file->work);
 	spool_chunks_drop(&file->gathered);
 	LIST_REMOVE(file, in_files);
-	file->spool->n_files--;
+	file->spool->n_files -= !file->discarded;
 	free(file);
 }
 
@@ -456,6 +456,7 @@ struct spool_file *spool_discard(struct spool_file *file)
 	if (!file)
 		return NULL;
 	file->discarded = true;
+	file->spool->n_files--;
 	file->spool->queued -= spool_chunks_drop(&file->gathered);
 	set_wait(file, WAIT_NOTHING);
 	if (!file->in_flight) { /* what is, is looked after when it returns */
