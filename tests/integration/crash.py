@@ -94,7 +94,8 @@ class Points:
         name = random_.choice(sorted(CRASH_POINTS))
         early = name.startswith(EARLY)
         nth = random_.randint(1, EARLY_MAX if early else NTH_MAX.get(name, 2))
-        return Plan("killed", share, f"{name}", CRASH_POINTS[name](nth), early)
+        end = "stopped" if "checkpoint" in name else "killed"  # the last checkpoint is that of the stop
+        return Plan(end, share, name, CRASH_POINTS[name](nth), early)
 
     def arm(self, plan):
         self.slot = self.faults.arm(plan.rule)
@@ -219,7 +220,8 @@ class CrashRun:
 
     def live_and_check(self, plan):
         """Compares this life with the ledger while the clients work, and while its time lasts."""
-        end = time.monotonic() + (POINT_SECONDS if plan.point else WINDOW_SECONDS * plan.share)
+        seconds = POINT_SECONDS if plan.point and plan.end == "killed" else WINDOW_SECONDS * plan.share
+        end = time.monotonic() + seconds
         must = self.unchecked >= UNCHECKED_MAX and not plan.point
         process = self.daemon.process
         timer = None
@@ -253,9 +255,10 @@ class CrashRun:
         self.send_end(process, plan)
         code = process.wait(WAIT_SECONDS)
         was_reached = self.points.disarm()
+        expected = 0 if plan.end == "stopped" and not was_reached else -signal.SIGKILL
         log = self.daemon.new_log()
-        if code != (0 if plan.end == "stopped" else -signal.SIGKILL) or "Sanitizer" in log or "runtime error" in log:
-            self.ledger.violate(None, f"the daemon ended with {code} ({plan}):\n{log[-6000:]}")
+        if code != expected or "Sanitizer" in log or "runtime error" in log:
+            self.ledger.violate(None, f"the daemon ended with {code}, expected {expected} ({plan}):\n{log[-6000:]}")
         name = f"point {plan.point}{'' if was_reached else ' (not reached)'}" if plan.point else plan.end
         self.ends[name] = self.ends.get(name, 0) + 1
         if self.ledger.violations:

@@ -464,6 +464,8 @@ class LibraryClient(Client):
             fact, *words = line.split()
             if fact == "done":
                 return
+            if fact == "shutdown":
+                continue
             if fact == "trouble":
                 self.ledger.violate(self.ledger.get(self.uid, words[0]) or entries[0], f"libtinkex, at {self.doing}: {line}")
             self.note(name, since, fact, *words)
@@ -491,7 +493,7 @@ class LibraryClient(Client):
             raise ValueError(f"crash_client says {fact}")
 
     def register(self):
-        entries = self.fresh()
+        entries = [e for e in self.entries if not e.registered] or self.fresh()
         if entries:
             self.command(self.ledger.mark(), "register", entries)
 
