@@ -137,6 +137,23 @@ static int check_file(int state_dir_fd, const char *path, const char *name, char
 	return 0;
 }
 
+/* Commits that a kill kept from the disk are still in the log, as long as the machine runs. From now on they
+ * are as good as others, and people are told of them: so they have to last. */
+static int sync_log(int state_dir_fd, const char *path, char **ret_message)
+{
+	int r, fd = openat(state_dir_fd, DATABASE_FILE "-wal", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : complain(ret_message, -errno, "cannot open %s/%s: %s", path,
+						  DATABASE_FILE "-wal", strerrordesc_np(errno));
+	r = fdatasync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return r == 0 ? 0
+		      : complain(ret_message, r, "cannot sync %s/%s: %s", path, DATABASE_FILE "-wal",
+				 strerrordesc_np(-r));
+}
+
 /* SQLite gives its other files the mode of this one. */
 static int make_file(int state_dir_fd, const char *path, char **ret_message)
 {
@@ -148,6 +165,8 @@ static int make_file(int state_dir_fd, const char *path, char **ret_message)
 		if (r < 0)
 			return r;
 	}
+	if ((r = sync_log(state_dir_fd, path, ret_message)) < 0)
+		return r;
 	fd = openat(state_dir_fd, DATABASE_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return complain(ret_message, -errno, "cannot open the database %s/%s: %s", path,
