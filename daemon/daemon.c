@@ -211,6 +211,7 @@ static int make_commands(struct daemon *daemon)
 		.started = loop_now(daemon->loop),
 		.inline_result_bytes = daemon->config->inline_result_bytes,
 		.max_registrations_per_uid = daemon->config->max_registrations_per_uid,
+		.reader = store_reader(daemon->store),
 		.upstream_status = daemon_upstream_status,
 		.context = daemon,
 	};
