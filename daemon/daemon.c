@@ -248,7 +248,7 @@ static int build(struct daemon *daemon, char **ret_message)
 			    &daemon->metrics, &daemon_store_operations, daemon, &daemon->store,
 			    ret_message)) < 0 ||
 	    (r = poller_new(daemon->loop, &daemon->metrics, &daemon_poller_operations, daemon,
-			    daemon->config->max_result_bytes, &daemon->poller)) < 0 ||
+			    daemon->config->max_result_bytes, NULL, NULL, &daemon->poller)) < 0 ||
 	    (r = make_commands(daemon)) < 0 ||
 	    (r = daemon_apply_endpoints(daemon, daemon->config, ret_message)) < 0 ||
 	    (r = restore(daemon, ret_message)) < 0 || (r = make_listener(daemon, ret_message)) < 0)

@@ -37,6 +37,7 @@ static void on_curl_timer(void *context, struct timer *timer, int64_t now)
 
 	(void)context;
 	(void)now;
+	http->curl_due = TIME_NEVER;
 	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	http_settle(http);
 }
@@ -44,20 +45,22 @@ static void on_curl_timer(void *context, struct timer *timer, int64_t now)
 static void on_transfer_timer(void *context, struct timer *timer, int64_t now)
 {
 	(void)context;
-	http_transfer_timeout(container_of(timer, struct http_transfer, timer), now);
+	http_timeout_fired(container_of(timer, struct http_transfer, timer), now);
 }
 
-/* The only place that arms or disarms curl's timer. */
+/* The only place that arms or disarms curl's timer. While held it is not to run: curl would read, too. */
+static void arm_curl_timer(struct http *http)
+{
+	timers_set(loop_timers(http->loop), &http->timer, http->held ? TIME_NEVER : http->curl_due);
+}
+
 static int on_timeout(CURLM *multi, long timeout_ms, void *context)
 {
 	struct http *http = context;
 
 	(void)multi;
-	if (timeout_ms < 0)
-		timers_cancel(loop_timers(http->loop), &http->timer);
-	else
-		timers_set(loop_timers(http->loop), &http->timer,
-			   loop_now(http->loop) + timeout_ms * USEC_PER_MSEC);
+	http->curl_due = timeout_ms < 0 ? TIME_NEVER : loop_now(http->loop) + timeout_ms * USEC_PER_MSEC;
+	arm_curl_timer(http);
 	return 0;
 }
 
@@ -153,6 +156,7 @@ int http_new(const struct http_settings *settings, struct loop *loop, struct met
 	http->operations = operations;
 	http->context = context;
 	timer_init(&http->timer, TIMER_CURL);
+	http->curl_due = TIME_NEVER;
 	LIST_INIT(&http->sockets);
 	TAILQ_INIT(&http->active);
 	TAILQ_INIT(&http->idle);
@@ -230,6 +234,30 @@ bool http_abort(struct http_transfer *transfer)
 	http_transfer_remove(transfer);
 	http_recycle(transfer);
 	return true;
+}
+
+static void release(struct http *http)
+{
+	struct http_transfer *transfer;
+
+	http->progress_at = http_shifted(http->progress_at, http->held_since, loop_now(http->loop));
+	TAILQ_FOREACH (transfer, &http->active, in_pool)
+		http_timeout_released(transfer);
+	/* There may be bytes that curl has read already. */
+	http_socket_nudge(http);
+}
+
+void http_hold(struct http *http, bool held)
+{
+	if (held == http->held)
+		return;
+	http->held = held;
+	if (held)
+		http->held_since = loop_now(http->loop);
+	http_socket_hold(http);
+	arm_curl_timer(http);
+	if (!held)
+		release(http);
 }
 
 uint32_t http_capacity(const struct http *http)

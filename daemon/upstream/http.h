@@ -4,6 +4,8 @@
  * and says how many exchanges its connections can carry. Knows no futures, no keys and no meaning of an
  * answer.
  *
+ * A pool can be held: it then reads and writes nothing, and for its exchanges the time stands still.
+ *
  * curl is never called from inside one of its callbacks, and nothing is told from inside of them but the
  * bytes of a body: the rest is told after curl has returned, an end only after the transfer was removed from
  * curl.
@@ -54,8 +56,8 @@ struct http_operations {
 	void (*sent)(void *owner);
 	/* Bytes of the answer's body, which may be changed in place; of `answer` its status and content type
 	 * are known, valid during the call. `announced`: bytes of the whole body by its Content-Length; -1:
-	 * not told. From inside curl: must not call this module. false: no more is wanted; the transfer ends,
-	 * with answer->transport_ok. */
+	 * not told. From inside curl: must not call this module but for http_hold(). false: no more is
+	 * wanted; the transfer ends, with answer->transport_ok. */
 	bool (*body)(void *owner, const struct answer *answer, int64_t announced, char *data, size_t size);
 	/* The transfer is over, and its request may be released. `answer` (without too_large and wall_now) is
 	 * valid during the call. `held`: request sent to first byte or to giving up; 0 if it was never sent;
@@ -86,6 +88,10 @@ _must_check_ int http_start(struct http *http, const struct http_request *reques
 /* Ends a transfer without a word, unless its answer has begun: then false, and it goes on. Not from inside
  * `body`. */
 bool http_abort(struct http_transfer *transfer);
+
+/* While held, no socket is served and no timeout runs; what curl is handing over at the time still comes.
+ * What is started meanwhile goes out afterwards. The same twice does nothing. May be called from anywhere. */
+void http_hold(struct http *http, bool held);
 
 /* How many exchanges the connections can carry: max_connections until HTTP/2 has been seen. */
 uint32_t http_capacity(const struct http *http);

@@ -24,7 +24,7 @@ struct http_transfer {
 	CURL *easy;
 	struct http_request request;
 	struct timer timer; /* TIMER_TRANSFER */
-	int64_t started;    /* handed to curl */
+	int64_t started;    /* handed to curl; this and the next are later by what was spent held since */
 	int64_t sent_at, first_byte, last_byte;
 	uint64_t body_bytes;
 	uint32_t header_bytes;
@@ -35,6 +35,7 @@ struct http_transfer {
 	bool header_complete : 1; /* the empty line behind the final header was seen */
 	bool enough : 1;          /* the reader wants no more of the body */
 	bool repeated : 1;        /* it is on its second and last try */
+	bool was_held : 1;        /* while it was connecting */
 	bool reuse_refused : 1; /* curl wanted to repeat on another kept connection: we do it, on a fresh one
 				 */
 	char note[160];         /* what we know better than curl; "": nothing */
@@ -54,6 +55,9 @@ struct http {
 	struct http_transfers sent;       /* whose `sent` is to be told when curl has returned */
 	uint32_t n_sent;                  /* transfers that are WAITING or READING */
 	uint32_t n_sockets;
+	int64_t curl_due;    /* what curl wants its timer to be set to; TIME_NEVER: nothing */
+	int64_t held_since;  /* if `held` */
+	bool held;           /* curl is not called, but to take transfers in and out */
 	uint32_t capacity;   /* as last told */
 	int64_t progress_at; /* when a request last went out */
 	unsigned version;    /* of the last answer */
@@ -65,6 +69,12 @@ struct http {
 	uint32_t max_in_flight, max_connections;
 	int64_t connect_timeout, max_body_time;
 };
+
+/* `when`, so that what has been spent held since then does not count. */
+static inline int64_t http_shifted(int64_t when, int64_t held_since, int64_t now)
+{
+	return when + now - (when > held_since ? when : held_since);
+}
 
 /* http.c */
 /* After every call of curl_multi_socket_action(): tells what has happened meanwhile. */
@@ -82,15 +92,31 @@ _must_check_ int http_transfer_begin(struct http_transfer *transfer, const struc
 void http_transfer_over(struct http_transfer *transfer, CURLcode code);
 /* Takes it away from curl and from the timers. */
 void http_transfer_remove(struct http_transfer *transfer);
+/* Time has ended it: removes it and tells so. `answer` says how. */
+void http_transfer_end(struct http_transfer *transfer, struct answer *answer);
+
+/* http_timeout.c: takes the times of a transfer, and sets its timer by them. */
+void http_timeout_started(struct http_transfer *transfer);
+void http_timeout_sent(struct http_transfer *transfer);
+/* The first byte of the answer, after http_timeout_received(). */
+void http_timeout_answered(struct http_transfer *transfer);
+/* Bytes of the answer. */
+void http_timeout_received(struct http_transfer *transfer);
 /* Its timer fired. */
-void http_transfer_timeout(struct http_transfer *transfer, int64_t now);
+void http_timeout_fired(struct http_transfer *transfer, int64_t now);
+/* The pool is no longer held. */
+void http_timeout_released(struct http_transfer *transfer);
+/* Its end may leave bytes of others lying in curl. */
+bool http_timeout_may_hold_up(const struct http_transfer *transfer);
 
 /* http_socket.c */
 /* The callbacks for sockets, on a multi handle and on an easy one. */
 void http_socket_watch(struct http *http);
 void http_socket_prepare(struct http_transfer *transfer);
+/* Watches the sockets or not, by http->held. */
+void http_socket_hold(struct http *http);
 /* In the next turn curl looks at every watched socket as if something had arrived. Harmless where nothing
- * has. */
+ * has. Does nothing while held: a release does the same. */
 void http_socket_nudge(struct http *http);
 
 #endif

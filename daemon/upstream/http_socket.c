@@ -69,6 +69,8 @@ static int socket_interest(struct http *http, struct http_socket *sock, curl_soc
 		event_assign(sock->event, loop_base(http->loop), fd, interest | EV_PERSIST, on_socket, sock);
 	}
 	sock->interest = interest;
+	if (http->held)
+		return 0;
 	return event_add(sock->event, NULL) < 0 ? -ENOMEM : 0;
 }
 
@@ -91,10 +93,24 @@ static int on_interest(CURL *easy, curl_socket_t fd, int what, void *context, vo
 		(short)((what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0)));
 }
 
+void http_socket_hold(struct http *http)
+{
+	struct http_socket *sock;
+
+	LIST_FOREACH (sock, &http->sockets, in_http) {
+		if (http->held)
+			event_del(sock->event);
+		else
+			(void)event_add(sock->event, NULL); /* else its transfers run into their timeouts */
+	}
+}
+
 void http_socket_nudge(struct http *http)
 {
 	struct http_socket *sock;
 
+	if (http->held)
+		return;
 	LIST_FOREACH (sock, &http->sockets, in_http)
 		event_active(sock->event, EV_READ, 0);
 }

@@ -1,6 +1,6 @@
 /*
- * One exchange: its easy handle, its own timeouts, what came back, and whether it was curl, the server or the
- * time that ended it.
+ * One exchange: its easy handle, what came back, and how curl or the server ended it. What time does to it
+ * lives in http_timeout.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,32 +10,6 @@
 
 #include "core/alloc.h"
 #include "http_private.h"
-
-/* What curl's own connect timeout is given beyond its time before we believe that it will never report. */
-#define CONNECT_GRACE USEC_PER_SEC
-
-/* How long a stream that has filled its buffer before may be silent until curl is asked to look once more. */
-#define NUDGE_AFTER (100 * USEC_PER_MSEC)
-
-static void arm(struct http_transfer *transfer, int64_t when)
-{
-	timers_set(loop_timers(transfer->http->loop), &transfer->timer, when);
-}
-
-static int64_t later(int64_t from, int64_t delay)
-{
-	return delay > TIME_NEVER - from ? TIME_NEVER : from + delay;
-}
-
-/* On HTTP/2 curl 7.88 stops reading its connection when the buffer of one stream is full, and may forget to
- * go on when that stream has taken its bytes or has ended: what it had read already, for this stream or
- * others, would lie there until the next byte comes from the server, which may be never. Only streams that
- * have filled a buffer do this to their connection. */
-static bool may_hold_up_others(const struct http_transfer *transfer)
-{
-	return transfer->http->version == 20 &&
-	       transfer->header_bytes + transfer->body_bytes >= HTTP_BUFFER_SIZE;
-}
 
 /* Sending. */
 
@@ -80,8 +54,7 @@ static bool transfer_send(struct http_transfer *transfer)
 		transfer->phase = TRANSFER_WAITING;
 		http->n_sent++;
 	}
-	transfer->sent_at = http->progress_at = loop_now(http->loop);
-	arm(transfer, later(transfer->sent_at, transfer->request.timeout));
+	http_timeout_sent(transfer);
 	if (!transfer->sent_told && !transfer->sent_untold) {
 		transfer->sent_untold = true;
 		TAILQ_INSERT_TAIL(&http->sent, transfer, in_sent);
@@ -115,17 +88,6 @@ static void status_line(struct http_transfer *transfer, const char *line, size_t
 		http->version = 20;
 }
 
-static void transfer_answered(struct http_transfer *transfer)
-{
-	int64_t end = later(transfer->last_byte, transfer->http->max_body_time);
-
-	transfer->phase = TRANSFER_READING;
-	transfer->first_byte = transfer->last_byte;
-	/* Else the timer is left as it is, and looks for itself how long ago the last byte came. */
-	if (end < transfer->timer.when)
-		arm(transfer, end);
-}
-
 static bool transfer_header(struct http_transfer *transfer, const char *line, size_t size)
 {
 	struct http *http = transfer->http;
@@ -137,15 +99,17 @@ static bool transfer_header(struct http_transfer *transfer, const char *line, si
 		return false;
 	}
 	transfer->header_bytes += (uint32_t)size;
-	transfer->last_byte = loop_now(http->loop);
+	http_timeout_received(transfer);
 	if (size >= strlen("HTTP/") && strncasecmp(line, "HTTP/", strlen("HTTP/")) == 0)
 		status_line(transfer, line, size);
 	if (transfer->interim)
 		return true;
 	if (line[0] == '\r' || line[0] == '\n')
 		transfer->header_complete = true;
-	if (transfer->phase == TRANSFER_WAITING)
-		transfer_answered(transfer);
+	if (transfer->phase == TRANSFER_WAITING) {
+		transfer->phase = TRANSFER_READING;
+		http_timeout_answered(transfer);
+	}
 	return true;
 }
 
@@ -168,9 +132,7 @@ static bool transfer_body(struct http_transfer *transfer, char *data, size_t siz
 
 	http->metrics->bytes_received += size;
 	transfer->body_bytes += size;
-	transfer->last_byte = loop_now(http->loop);
-	if (may_hold_up_others(transfer) && transfer->timer.when > transfer->last_byte + NUDGE_AFTER)
-		arm(transfer, transfer->last_byte + NUDGE_AFTER);
+	http_timeout_received(transfer);
 	describe_type(transfer, &answer);
 	curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
 	transfer->enough = !http->operations->body(transfer->request.owner, &answer, announced, data, size);
@@ -285,6 +247,7 @@ static void forget_answer(struct http_transfer *transfer)
 	transfer->body_bytes = 0;
 	transfer->header_bytes = 0;
 	transfer->interim = transfer->header_complete = transfer->enough = transfer->reuse_refused = false;
+	transfer->was_held = false;
 	transfer->note[0] = '\0';
 	transfer->error[0] = '\0';
 }
@@ -308,8 +271,7 @@ static int attempt(struct http_transfer *transfer)
 			 http->tls && (http->version == 0 || http->version == 20) ? 1L : 0L);
 	if (curl_multi_add_handle(http->multi, easy) != CURLM_OK)
 		return -ENOMEM;
-	transfer->started = loop_now(http->loop);
-	arm(transfer, later(transfer->started, http->connect_timeout + CONNECT_GRACE));
+	http_timeout_started(transfer);
 	return 0;
 }
 
@@ -331,7 +293,7 @@ void http_transfer_remove(struct http_transfer *transfer)
 	if (transfer->sent_untold)
 		TAILQ_REMOVE(&http->sent, transfer, in_sent);
 	transfer->sent_untold = false;
-	if (may_hold_up_others(transfer))
+	if (http_timeout_may_hold_up(transfer))
 		http_socket_nudge(http);
 	if (transfer->phase != TRANSFER_CONNECTING)
 		http->n_sent--;
@@ -357,8 +319,7 @@ static void describe(struct http_transfer *transfer, struct answer *answer)
 	answer->retry_after_ms = header_of(transfer, "Retry-After-Ms");
 }
 
-/* `answer` says how it ended; what came with it is added here. */
-static void tell_end(struct http_transfer *transfer, struct answer *answer)
+void http_transfer_end(struct http_transfer *transfer, struct answer *answer)
 {
 	struct http *http = transfer->http;
 	int64_t held = 0;
@@ -411,6 +372,19 @@ static int repeat(struct http_transfer *transfer)
 	return attempt(transfer);
 }
 
+/* curl's clock goes on while it is held, and so does the server's: whatever came of that, nothing has been
+ * sent yet. */
+static bool lost_its_time(const struct http_transfer *transfer)
+{
+	return transfer->phase == TRANSFER_CONNECTING && transfer->was_held;
+}
+
+static int begin_anew(struct http_transfer *transfer)
+{
+	http_transfer_remove(transfer);
+	return attempt(transfer);
+}
+
 /* For people; what we know better than curl comes first. */
 static const char *reason(const struct http_transfer *transfer, CURLcode code)
 {
@@ -430,72 +404,9 @@ void http_transfer_over(struct http_transfer *transfer, CURLcode code)
 	if (!answer.transport_ok) {
 		if (!transfer->repeated && died_on_kept_connection(transfer, code) && repeat(transfer) == 0)
 			return;
+		if (lost_its_time(transfer) && begin_anew(transfer) == 0)
+			return;
 		answer.transport_error = reason(transfer, code);
 	}
-	tell_end(transfer, &answer);
-}
-
-static void give_up(struct http_transfer *transfer, const char *what, int64_t after)
-{
-	struct answer answer = {.transport_error = transfer->note};
-
-	snprintf(transfer->note, sizeof(transfer->note), "%s %lld ms", what,
-		 (long long)(after / USEC_PER_MSEC));
-	tell_end(transfer, &answer);
-}
-
-/* curl has its own connect timeout, but while one transfer makes a connection others may wait for it inside
- * curl, and each would get the full time in turn. */
-static void connecting_timeout(struct http_transfer *transfer, int64_t now)
-{
-	struct http *http = transfer->http;
-	int64_t patience = http->connect_timeout + CONNECT_GRACE;
-	int64_t from = transfer->started > http->progress_at ? transfer->started : http->progress_at;
-
-	if (http->n_sent) /* it waits for a free stream: that is no failure */
-		arm(transfer, later(now, patience));
-	else if (now < later(from, patience))
-		arm(transfer, later(from, patience));
-	else
-		give_up(transfer, "no connection within", http->connect_timeout);
-}
-
-static void reading_timeout(struct http_transfer *transfer, int64_t now)
-{
-	int64_t silent = later(transfer->last_byte, transfer->request.timeout);
-	int64_t end = later(transfer->first_byte, transfer->http->max_body_time);
-	int64_t next = silent < end ? silent : end;
-
-	if (now >= end) {
-		give_up(transfer, "the answer was not complete after", transfer->http->max_body_time);
-		return;
-	}
-	if (now >= silent) {
-		give_up(transfer, "no further byte of the answer within", transfer->request.timeout);
-		return;
-	}
-	if (may_hold_up_others(transfer)) {
-		if (now - transfer->last_byte >= NUDGE_AFTER)
-			http_socket_nudge(transfer->http);
-		if (next > now + NUDGE_AFTER)
-			next = now + NUDGE_AFTER;
-	}
-	arm(transfer, next);
-}
-
-void http_transfer_timeout(struct http_transfer *transfer, int64_t now)
-{
-	struct answer held = {.timed_out = true};
-
-	switch ((enum transfer_phase)transfer->phase) {
-	case TRANSFER_CONNECTING:
-		connecting_timeout(transfer, now);
-		break;
-	case TRANSFER_WAITING:
-		tell_end(transfer, &held);
-		break;
-	case TRANSFER_READING:
-		reading_timeout(transfer, now);
-		break;
-	}
+	http_transfer_end(transfer, &answer);
 }

@@ -264,7 +264,7 @@ void world_setup(void)
 		.max_connections = 8,
 	};
 	world->endpoint = endpoint_new("test", PROFILE_GUIDE);
-	ck_assert_int_eq(poller_new(world->loop, &world->metrics, &operations, world, world_max_result,
+	ck_assert_int_eq(poller_new(world->loop, &world->metrics, &operations, world, world_max_result, NULL, NULL,
 				    &world->poller),
 			 0);
 	world_attach();
