@@ -36,7 +36,7 @@ EARLY_MAX = 12  # at the how-manyth occurrence, at most
 NTH_MAX = {"during-commit": 20, "during-commit-torn": 20, "before-commit": 8, "after-commit-before-reply": 8,
            "spool-half-written": 6}  # of the others; else 2
 ENDS = {"killed": 78, "killed at start": 17, "stopped": 5}  # in percent
-UNCHECKED_MAX = 3  # so many lives may end before they were compared; the next one waits for it
+UNCHECKED_MAX = 2  # so many lives may end before they were compared; the next one waits for it
 PAGE = 1000
 SAMPLE = 8  # outcomes that are read back in each life, of each user
 LARGE = 64 * 1024

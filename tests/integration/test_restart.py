@@ -114,10 +114,12 @@ class Waiting(Restarting):
     def test_command_line(self):
         """tinkexctl await, too."""
         self.register("a", [HELD, completed({"v": 1})])
+        before = self.outstanding()
         process = subprocess.Popen([binary("TINKEXCTL"), "await", "a"], text=True, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    env={**self.daemon.environment(), "TINKEXD_SOCKET": self.daemon.socket_path})
         self.addCleanup(self.end, process)
+        wait_for(lambda: self.outstanding() == before + 1, "it waits")
         self.sim.wait_polls("a", 1)
         self.restart()
         out, err = process.communicate(timeout=WAIT_SECONDS)
