@@ -250,12 +250,13 @@ static bool phase_is_pending(const struct registration *registration)
 	       registration->phase == REGISTRATION_REMOVING;
 }
 
-/* What a result that waits for the disk holds in memory. */
+/* What a result that waits for the disk holds in memory, at most: another stake's end may have brought its
+ * body to the disk meanwhile, which changes nothing here. */
 static uint64_t stalled_size(const struct registration *registration)
 {
 	const struct result *result = registration->result;
 
-	return REGISTRY_ROW_BYTES + (result->body ? result->body->size : 0);
+	return REGISTRY_ROW_BYTES + (result->in_file ? 0 : result->size);
 }
 
 /* Out of the list and the count that the present phase stands in. */

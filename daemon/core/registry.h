@@ -66,6 +66,7 @@ struct registry {
 	uint64_t stalled_bytes;           /* that the results of those hold in memory */
 	uint64_t stored_bytes;            /* that all outcomes take, each counted for each uid that has it */
 	size_t full_owners;               /* owners whose outcomes take as much room as they may */
+	uint64_t fillings;                /* how often one has become so */
 	bool disk_full;
 	struct future_census census;
 	uint64_t last_future_id, last_registration_id;

@@ -59,9 +59,16 @@ static int error_of(sqlite3 *sqlite, int code)
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return -EUCLEAN;
-	default:
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+		/* A sync that failed may have thrown away what it could not write: whatever it lacked, that
+		 * is no state that passes. */
+		if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+			return -EIO;
 		/* The index of the log, and a quota, have no code of their own. */
 		return system == ENOSPC || system == EDQUOT ? -ENOSPC : -EIO;
+	default:
+		return -EIO;
 	}
 }
 
@@ -190,19 +197,28 @@ static int on_log(void *context, sqlite3 *sqlite, const char *name, int pages)
 
 static int open_sqlite(struct database *database, char **ret_message)
 {
-	int64_t page_size = 0;
 	int code = sqlite3_open_v2(database->file, &database->sqlite,
 				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
-	int r;
 
 	if (code != SQLITE_OK)
 		return database_refuse(database, code, ret_message);
 	sqlite3_extended_result_codes(database->sqlite, 1);
 	/* The reader never holds a lock for long; and nobody else has a business here. */
 	sqlite3_busy_timeout(database->sqlite, 5000);
-	if ((r = database_run(database, "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF",
-			      ret_message)) < 0 ||
-	    (r = database_run(database, "PRAGMA journal_mode = WAL", ret_message)) < 0 ||
+	/* One that is refused is left as it is. */
+	sqlite3_db_config(database->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return database_run(database, "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF",
+			    ret_message);
+}
+
+/* It is ours and sound: from here on it is written to. */
+static int take_over(struct database *database, char **ret_message)
+{
+	int64_t page_size = 0;
+	int r;
+
+	sqlite3_db_config(database->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	if ((r = database_run(database, "PRAGMA journal_mode = WAL", ret_message)) < 0 ||
 	    (r = database_run(database, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0",
 			      ret_message)) < 0 ||
 	    (r = database_ask(database, "PRAGMA page_size", &page_size, ret_message)) < 0)
@@ -216,17 +232,17 @@ static int open_sqlite(struct database *database, char **ret_message)
  * as a whole; of large ones the table that is about to be read. */
 static int check_structure(struct database *database, char **ret_message)
 {
-	int64_t pages = 0;
+	int64_t pages = 0, page_size = 0;
 	sqlite3_stmt *statement = NULL;
 	const char *text;
-	int code, r = database_ask(database, "PRAGMA page_count", &pages, ret_message);
+	int code, r;
 
-	if (r < 0)
+	if ((r = database_ask(database, "PRAGMA page_count", &pages, ret_message)) < 0 ||
+	    (r = database_ask(database, "PRAGMA page_size", &page_size, ret_message)) < 0)
 		return r;
 	code = sqlite3_prepare_v2(database->sqlite,
-				  pages * database->page_size <= CHECK_SIZE
-					  ? "PRAGMA quick_check(1)"
-					  : "PRAGMA quick_check('registrations')",
+				  pages * page_size <= CHECK_SIZE ? "PRAGMA quick_check(1)"
+								  : "PRAGMA quick_check('registrations')",
 				  -1, &statement, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(statement);
@@ -272,7 +288,7 @@ static int settle_version(struct database *database, char **ret_message)
 	    (r = database_ask(database, "PRAGMA application_id", &id, ret_message)) < 0 ||
 	    (r = database_ask(database, "SELECT count(*) FROM sqlite_schema", &tables, ret_message)) < 0)
 		return r;
-	if (tables && id != SCHEMA_APPLICATION_ID)
+	if ((tables && id != SCHEMA_APPLICATION_ID) || version < 0)
 		return complain(ret_message, -EPROTO,
 				"%s is a database, but none of tinkexd's; move it away, or choose another "
 				"directory with --state-dir",
@@ -283,10 +299,9 @@ static int settle_version(struct database *database, char **ret_message)
 			"the database %s was written by a newer tinkexd (its version is %lld, this one "
 			"knows up to %d); start that one, or choose another directory with --state-dir",
 			database->file, (long long)version, VERSION);
-	r = check_structure(database, ret_message);
-	if (r < 0 || version == VERSION)
+	if ((r = check_structure(database, ret_message)) < 0 || (r = take_over(database, ret_message)) < 0)
 		return r;
-	return migrate(database, (int)version, ret_message);
+	return version == VERSION ? 0 : migrate(database, (int)version, ret_message);
 }
 
 static int prepare(struct database *database, char **ret_message)
