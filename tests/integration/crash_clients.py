@@ -269,7 +269,8 @@ class Client(threading.Thread):
 
 
 class RawClient(Client):
-    actions = {"register": 4, "wait": 6, "collect": 3, "page": 1, "acknowledge": 4, "cancel": 1, "look": 2, "again": 1, "leave": 1}
+    actions = {"register": 4, "wait": 6, "collect": 3, "page": 1, "acknowledge": 4, "cancel": 1, "look": 2, "again": 1,
+               "leave": 1}
 
     def work(self):
         while not self.stopping.is_set():
@@ -439,7 +440,7 @@ class LibraryClient(Client):
     def __init__(self, run, name, uid):
         super().__init__(run, name, uid)
         self.process = subprocess.Popen([binary("TINKEX_CRASH_CLIENT"), run.daemon.socket_path], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=run.daemon.environment())
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=run.client_environment)
 
     def work(self):
         while not self.stopping.is_set():

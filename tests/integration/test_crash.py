@@ -64,7 +64,8 @@ class Crash(unittest.TestCase):
         with self.assertRaises(Violation) as caught:
             with CrashRun(random.randrange(1 << 32), between=Rollback(4, 12)) as crash_run:
                 crash_run.go(20)
-        self.assertRegex(str(caught.exception), "never acknowledged, and is not|had ended, and is|was acknowledged, and is there")
+        self.assertRegex(str(caught.exception), "was registered and never|had been lost|had ended, and|was acknowledged, and|"
+                                                "was cancelled, and|cannot be")
 
 
 def main():
