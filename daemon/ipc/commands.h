@@ -38,7 +38,6 @@ struct commands {
 	int64_t started;          /* monotonic */
 	uint64_t inline_result_bytes;
 	struct reader *reader; /* NULL: all results are in memory */
-	uint32_t max_registrations_per_uid;
 	bool stopping; /* new work is refused with shutting_down */
 	/* what only the edge knows of an endpoint; installed by the composition root (ipc must not reach into
 	 * upstream) */

@@ -292,6 +292,8 @@ static void on_body_lost(void *context, struct result *result, int error)
 	struct peer *peer = context;
 	struct commands *commands = peer->peers->commands;
 
+	if (peer->doom)
+		return; /* another piece was read ahead */
 	log_error("peer", "stored result %016llx cannot be read: %s", (unsigned long long)result->id,
 		  error == -ENOENT ? "it is not there" : strerrordesc_np(-error));
 	peer_doom(peer, error == -ENOENT ? "a result that it is owed is not there any more"

@@ -89,8 +89,9 @@ _must_check_ int http_start(struct http *http, const struct http_request *reques
  * `body`. */
 bool http_abort(struct http_transfer *transfer);
 
-/* While held, no socket is served and no timeout runs; what curl is handing over at the time still comes.
- * What is started meanwhile goes out afterwards. The same twice does nothing. May be called from anywhere. */
+/* While held, no socket is served and no timeout runs. From inside `body`, what curl reads in the call that
+ * it is in still comes: up to a hundred of its buffers for each transfer that it comes across. What is
+ * started meanwhile goes out afterwards. The same twice does nothing. May be called from anywhere. */
 void http_hold(struct http *http, bool held);
 
 /* How many exchanges the connections can carry: max_connections until HTTP/2 has been seen. */

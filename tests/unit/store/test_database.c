@@ -38,14 +38,21 @@ static struct database *opened(void)
 	return database;
 }
 
-static void sql(const char *name, const char *text)
+/* `leave_log`: what changes stays in the write-ahead log. */
+static void sql_to(const char *name, const char *text, bool leave_log)
 {
 	sqlite3 *sqlite;
 	char *error = NULL;
 
 	ck_assert_int_eq(sqlite3_open(scratch_path(name), &sqlite), SQLITE_OK);
+	sqlite3_db_config(sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)leave_log, NULL);
 	ck_assert_msg(sqlite3_exec(sqlite, text, NULL, NULL, &error) == SQLITE_OK, "%s: %s", text, error);
 	sqlite3_close(sqlite);
+}
+
+static void sql(const char *name, const char *text)
+{
+	sql_to(name, text, false);
 }
 
 static int64_t ask(const char *text)
@@ -187,6 +194,22 @@ START_TEST(a_newer_version_is_refused)
 }
 END_TEST
 
+START_TEST(one_that_is_refused_keeps_its_log)
+{
+	char text[64];
+	size_t size;
+
+	make_sound();
+	snprintf(text, sizeof(text), "PRAGMA user_version = %d", PRESENT + 1);
+	sql_to(DATABASE_FILE, text, true);
+	free(bytes_of(DATABASE_FILE "-wal", &size));
+	ck_assert_uint_gt(size, PAGE);
+	check_refused(-EPROTO, "newer");
+	free(bytes_of(DATABASE_FILE "-wal", &size));
+	ck_assert_uint_gt(size, PAGE);
+}
+END_TEST
+
 START_TEST(a_version_that_cannot_be_is_refused)
 {
 	make_sound();
@@ -321,6 +344,7 @@ int main(void)
 		one_that_others_could_read_is_made_private,
 		an_older_version_is_brought_up_to_date,
 		a_newer_version_is_refused,
+		one_that_is_refused_keeps_its_log,
 		a_version_that_cannot_be_is_refused,
 		somebody_elses_database_is_refused,
 		what_is_no_database_is_refused,

@@ -428,6 +428,13 @@ END_TEST
 
 /* The bounded queue. */
 
+static bool is_full(void *context)
+{
+	struct here *here = context;
+
+	return strchr(here->told, 'F') != NULL;
+}
+
 START_TEST(congestion)
 {
 	struct here here;
@@ -438,8 +445,8 @@ START_TEST(congestion)
 		begin(&here, i);
 	run_until_held(&here);
 	for (unsigned i = 1; i <= 3; i++)
-		append(&here.bodies[i], SPOOL_QUEUE_MAX / 4);
-	append(&here.bodies[4], SPOOL_QUEUE_MAX / 4 - 1);
+		append(&here.bodies[i], SPOOL_FILE_QUEUE_MAX);
+	append(&here.bodies[4], SPOOL_FILE_QUEUE_MAX - 1);
 	ck_assert(!spool_congested(here.spool));
 	ck_assert_str_eq(here.told, "");
 	append(&here.bodies[4], 1);
@@ -464,19 +471,22 @@ static bool not_congested(void *context)
 	return !spool_congested(((struct here *)context)->spool);
 }
 
+/* Alone on a full disk it may use all of the queue. */
 START_TEST(half_is_free_again)
 {
 	struct here here;
 	struct body *slow;
 
 	here_init(&here);
-	disk_hold(DISK_OPENAT);
+	disk_set_space(0);
 	slow = begin(&here, 1);
-	run_until_held(&here);
-	append(slow, SPOOL_QUEUE_MAX);
-	ck_assert_str_eq(here.told, "C");
+	append(slow, SPOOL_FILE_QUEUE_MAX - 1);
+	world_run(&here.world, is_full, &here);
+	append(slow, SPOOL_QUEUE_MAX - SPOOL_FILE_QUEUE_MAX);
+	ck_assert_str_eq(here.told, "F");
+	append(slow, 1);
+	ck_assert_str_eq(here.told, "FC");
 	disk_set_space(SPOOL_QUEUE_MAX / 2); /* exactly a half is still too much */
-	disk_let_go();
 	world_run(&here.world, has_size, &(struct body){.here = &here, .id = 1, .size = SPOOL_QUEUE_MAX / 2});
 	ck_assert(spool_congested(here.spool));
 	disk_set_space(1);
@@ -495,9 +505,9 @@ START_TEST(congestion_ends_with_discarding)
 	here_init(&here);
 	disk_hold(DISK_PWRITEV);
 	body = begin(&here, 1);
-	append(body, SPOOL_QUEUE_MAX / 2);
+	append(body, SPOOL_FILE_QUEUE_MAX / 2);
 	run_until_held(&here);
-	append(body, SPOOL_QUEUE_MAX / 2);
+	append(body, SPOOL_FILE_QUEUE_MAX / 2);
 	ck_assert_str_eq(here.told, "C");
 	disk_set_space(0);
 	here.inside = true;
@@ -509,7 +519,7 @@ START_TEST(congestion_ends_with_discarding)
 	/* The count is exact: nothing is left in it. */
 	disk_hold(DISK_OPENAT);
 	body = begin(&here, 2);
-	append(body, SPOOL_QUEUE_MAX - 1);
+	append(body, SPOOL_FILE_QUEUE_MAX - 1);
 	ck_assert_str_eq(here.told, "Cc");
 	append(body, 1);
 	ck_assert_str_eq(here.told, "CcC");
@@ -520,13 +530,6 @@ START_TEST(congestion_ends_with_discarding)
 END_TEST
 
 /* A full disk. */
-
-static bool is_full(void *context)
-{
-	struct here *here = context;
-
-	return strchr(here->told, 'F') != NULL;
-}
 
 static bool not_full(void *context)
 {

@@ -96,6 +96,21 @@ START_TEST(a_full_disk_is_told_and_passes)
 }
 END_TEST
 
+START_TEST(a_used_up_quota_is_a_full_disk)
+{
+	begin();
+	sick_writes(EDQUOT, SICK_ALWAYS);
+	keeping_commit(&here, store_save(here.store, second));
+	ck_assert_int_eq(here.error, -ENOSPC);
+	ck_assert(here.full);
+	sick_writes(0, 0);
+	keeping_run(&here, has_space);
+	keeping_commit(&here, store_save(here.store, second));
+	ck_assert_int_eq(here.error, 0);
+	end();
+}
+END_TEST
+
 START_TEST(without_a_reserve_the_disk_counts_as_full)
 {
 	sick_allocation(true);
@@ -240,6 +255,7 @@ int main(void)
 		the_reserve_is_held_from_the_start,
 		the_reserve_is_given_up_for_what_must_be_stored,
 		a_full_disk_is_told_and_passes,
+		a_used_up_quota_is_a_full_disk,
 		without_a_reserve_the_disk_counts_as_full,
 		what_nobody_waits_for_is_not_lost_with_its_batch,
 		an_older_delivery_does_not_overtake_a_new_beginning,

@@ -10,21 +10,27 @@
 #include "upstream/request.h"
 #include "world.h"
 
+static const struct body_place in_memory;
+
 static void append(struct body *body, const char *text, int64_t announced)
 {
-	ck_assert_int_eq(body_append(body, text, strlen(text), announced), 0);
+	ck_assert_int_eq(body_append(body, &in_memory, text, strlen(text), announced), 0);
 }
 
-static void expect_blob(struct body *body, uint64_t start, uint64_t end, const char *expected)
+static void expect_result(struct body *body, uint64_t start, uint64_t end, const char *expected)
 {
-	struct blob *blob = body_take(body, (struct json_range){start, end});
+	struct result *result = body_result(body, &in_memory, CONTENT_JSON, (struct json_range){start, end},
+					    5);
 
-	ck_assert_uint_eq(blob->size, strlen(expected));
-	if (blob->size)
-		ck_assert_mem_eq(blob->data, expected, blob->size);
+	ck_assert(result->ok && !result->in_file);
+	ck_assert_int_eq(result->ended_wall, 5);
+	ck_assert_uint_eq(result->size, strlen(expected));
+	ck_assert_uint_eq(result->body->size, strlen(expected));
+	if (result->size)
+		ck_assert_mem_eq(result->body->data, expected, result->size);
 	ck_assert_ptr_null(body->data);
 	ck_assert_uint_eq(body->size, 0);
-	blob_unref(blob);
+	result_unref(result);
 }
 
 START_TEST(ranges)
@@ -33,14 +39,14 @@ START_TEST(ranges)
 
 	append(&body, "hello ", -1);
 	append(&body, "world", 11);
-	expect_blob(&body, 0, 11, "hello world");
+	expect_result(&body, 0, 11, "hello world");
 	append(&body, "hello ", -1);
 	append(&body, "", -1);
 	append(&body, "world", -1);
-	expect_blob(&body, 6, 9, "wor");
+	expect_result(&body, 6, 9, "wor");
 	append(&body, "x", -1);
-	expect_blob(&body, 1, 1, "");
-	expect_blob(&body, 0, 0, "");
+	expect_result(&body, 1, 1, "");
+	expect_result(&body, 0, 0, "");
 }
 END_TEST
 
@@ -50,10 +56,10 @@ START_TEST(announcements_are_not_trusted)
 	char block[4096];
 
 	memset(block, 'x', sizeof(block));
-	ck_assert_int_eq(body_append(&body, block, sizeof(block), INT64_MAX), 0);
+	ck_assert_int_eq(body_append(&body, &in_memory, block, sizeof(block), INT64_MAX), 0);
 	ck_assert_uint_le(body.capacity, sizeof(block) + BODY_AHEAD_MAX);
 	for (int i = 0; i < 1000; i++) {
-		ck_assert_int_eq(body_append(&body, block, sizeof(block), INT64_MAX), 0);
+		ck_assert_int_eq(body_append(&body, &in_memory, block, sizeof(block), INT64_MAX), 0);
 		ck_assert_uint_le(body.capacity - body.size, BODY_AHEAD_MAX);
 	}
 	body_release(&body);
@@ -67,7 +73,7 @@ START_TEST(exact_when_announced)
 	char block[1000] = {0};
 
 	for (int i = 0; i < 10; i++)
-		ck_assert_int_eq(body_append(&body, block, sizeof(block), 10000), 0);
+		ck_assert_int_eq(body_append(&body, &in_memory, block, sizeof(block), 10000), 0);
 	ck_assert_uint_eq(body.capacity, 10000);
 	/* One more than was announced is taken all the same. */
 	append(&body, "y", 10000);
@@ -82,11 +88,89 @@ START_TEST(never_more_than_one_mebibyte_ahead)
 	char *block = calloc(1, 70000);
 
 	for (int i = 0; i < 200; i++) {
-		ck_assert_int_eq(body_append(&body, block, 70000, -1), 0);
+		ck_assert_int_eq(body_append(&body, &in_memory, block, 70000, -1), 0);
 		ck_assert_uint_le(body.capacity - body.size, BODY_AHEAD_MAX);
 	}
 	free(block);
 	body_release(&body);
+}
+END_TEST
+
+static uint64_t new_id(void *context)
+{
+	return ++*(uint64_t *)context;
+}
+
+static bool is_finished(struct world *w)
+{
+	return w->n_done > 0;
+}
+
+static void on_finished(void *context)
+{
+	(void)context;
+	world->n_done = 1;
+}
+
+START_TEST(large_body_leaves_memory)
+{
+	struct body body = {0};
+	uint64_t last_id = 6;
+	struct body_place place = {world->spool, NULL, new_id, &last_id};
+	struct result *result;
+	char block[1024];
+
+	memset(block, 'x', sizeof(block));
+	for (int i = 0; i < 64; i++) {
+		ck_assert_int_eq(body_append(&body, &place, block, sizeof(block), INT64_MAX), 0);
+		ck_assert_uint_le(body.capacity, SPOOL_THRESHOLD);
+		ck_assert(!body_in_file(&body));
+	}
+	ck_assert_uint_eq(last_id, 6);
+	ck_assert_int_eq(body_append(&body, &place, "y", 1, INT64_MAX), 0);
+	ck_assert(body_in_file(&body));
+	ck_assert_ptr_null(body.data);
+	ck_assert_int_eq(body_append(&body, &place, block, sizeof(block), INT64_MAX), 0);
+	ck_assert_ptr_null(body.data);
+	ck_assert_uint_eq(body.size, SPOOL_THRESHOLD + 1 + sizeof(block));
+	ck_assert_uint_eq(last_id, 7);
+	body_finish(&body, on_finished, NULL);
+	world_until(is_finished);
+	world->n_done = 0;
+	result = body_result(&body, &place, CONTENT_PROTOBUF, (struct json_range){3, 65537}, 5);
+	ck_assert(result->ok && result->in_file && result->content == CONTENT_PROTOBUF);
+	ck_assert_uint_eq(result->id, 7);
+	ck_assert_uint_eq(result->offset, 3);
+	ck_assert_uint_eq(result->size, 65534);
+	ck_assert_int_eq(result->ended_wall, 5);
+	ck_assert_uint_eq(body.size, 0);
+	ck_assert(!body_in_file(&body));
+	result_unref(result);
+	ck_assert_uint_eq(world_files(), 1);
+	spool_remove(world->spool, 7);
+}
+END_TEST
+
+START_TEST(released_body_leaves_no_file)
+{
+	struct body body = {0};
+	uint64_t last_id = 0;
+	struct body_place place = {world->spool, NULL, new_id, &last_id};
+	static const char block[100000];
+
+	ck_assert_int_eq(body_append(&body, &place, block, sizeof(block), -1), 0);
+	world_until_files(1);
+	body_release(&body);
+	world_until_files(0);
+	ck_assert(!body_in_file(&body));
+	/* Even when all of it is there already. */
+	ck_assert_int_eq(body_append(&body, &place, block, sizeof(block), -1), 0);
+	body_finish(&body, on_finished, NULL);
+	body_release(&body);
+	world_run_for(50);
+	ck_assert_uint_eq(world->n_done, 0);
+	world_until_files(0);
+	ck_assert_uint_eq(last_id, 2);
 }
 END_TEST
 
@@ -145,6 +229,8 @@ int main(void)
 		announcements_are_not_trusted,
 		exact_when_announced,
 		never_more_than_one_mebibyte_ahead,
+		large_body_leaves_memory,
+		released_body_leaves_no_file,
 		key_is_masked,
 		loopback_addresses,
 	};

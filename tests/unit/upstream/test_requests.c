@@ -235,7 +235,8 @@ static void handle_large_close(void *context, const struct request_seen *request
 
 static void expect_large(server_handler *handler)
 {
-	struct blob *body;
+	char *data;
+	size_t size;
 
 	make_large();
 	world->config.max_body_time = PATIENCE_S * USEC_PER_SEC;
@@ -244,9 +245,11 @@ static void expect_large(server_handler *handler)
 	world_start(1);
 	world_until_done(1);
 	world_expect_kind(1, OUTCOME_COMPLETED);
-	body = world_record(1)->report.result->body;
-	ck_assert_uint_eq(body->size, LARGE);
-	ck_assert(memcmp(body->data, large, LARGE) == 0);
+	ck_assert(world_record(1)->report.result->in_file);
+	data = world_result(1, &size);
+	ck_assert_uint_eq(size, LARGE);
+	ck_assert(memcmp(data, large, LARGE) == 0);
+	free(data);
 	ck_assert_uint_ge(world->metrics.bytes_received, LARGE);
 	free(large);
 }

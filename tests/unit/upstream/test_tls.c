@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "front.h"
+#include "store/spool.h"
 #include "world.h"
 
 static struct front front;
@@ -317,14 +318,15 @@ static void answer_pattern(struct connection *connection, size_t size)
 /* The size of the result of this poll, whose bytes must be right. */
 static size_t pattern_size(uint64_t future)
 {
-	const struct blob *body = world_record(future)->report.result->body;
+	size_t size;
+	char *data = world_result(future, &size);
 
-	world_expect_kind(future, OUTCOME_COMPLETED);
-	for (size_t i = 0; i < body->size; i++) {
-		if (body->data[i] != pattern_at(i, body->size))
-			ck_abort_msg("byte %zu of %zu differs", i, body->size);
+	for (size_t i = 0; i < size; i++) {
+		if (data[i] != pattern_at(i, size))
+			ck_abort_msg("byte %zu of %zu differs", i, size);
 	}
-	return body->size;
+	free(data);
+	return size;
 }
 
 #define LARGE (10 * 1024 * 1024)
@@ -346,6 +348,64 @@ START_TEST(large_results_side_by_side)
 	for (uint64_t i = 1; i <= 3; i++)
 		ck_assert_uint_eq(pattern_size(i), LARGE);
 	ck_assert_uint_eq(world->metrics.connections_opened, 1);
+}
+END_TEST
+
+static bool more_received(struct world *w)
+{
+	return w->metrics.bytes_received >= w->wanted;
+}
+
+START_TEST(nothing_is_lost_by_being_held)
+{
+	world->config.max_body_time = PATIENCE_S * USEC_PER_SEC;
+	attach_to_front("h2", 100);
+	world->handler = handle_large;
+	for (uint64_t i = 1; i <= 3; i++)
+		world_start(i);
+	for (unsigned mib = 1; mib < 25; mib += 3) {
+		uint64_t received;
+
+		world->wanted = mib * 1024 * 1024;
+		world_until(more_received);
+		received = world->metrics.bytes_received;
+		poller_set_congested(world->poller, true);
+		world_run_for(20);
+		ck_assert_uint_eq(world->metrics.bytes_received, received);
+		if (!spool_congested(world->spool))
+			poller_set_congested(world->poller, false);
+	}
+	world_until_done(3);
+	for (uint64_t i = 1; i <= 3; i++)
+		ck_assert_uint_eq(pattern_size(i), LARGE);
+	ck_assert_uint_eq(world->metrics.connections_opened, 1);
+}
+END_TEST
+
+static bool is_connecting(struct world *w)
+{
+	return w->metrics.connections_opened == 1;
+}
+
+/* curl's own clock for that goes on. */
+START_TEST(connecting_begins_anew_after_a_long_hold)
+{
+	attach_to_front("h2", 100);
+	world->config.connect_timeout = 2 * USEC_PER_SEC;
+	world_attach();
+	kill(front.pid, SIGSTOP);
+	world_start(1);
+	world_start(2);
+	world_until(is_connecting);
+	poller_set_congested(world->poller, true);
+	world_run_for(4000);
+	kill(front.pid, SIGCONT);
+	poller_set_congested(world->poller, false);
+	world_until_done(2);
+	world_expect_result(1, "42");
+	world_expect_result(2, "42");
+	ck_assert_uint_eq(world->metrics.connections_opened, 2);
+	ck_assert_uint_eq(world->metrics.poll_repeats, 0);
 }
 END_TEST
 
@@ -417,6 +477,8 @@ int main(void)
 		dead_idle_connection,
 		death_under_held_polls,
 		large_results_side_by_side,
+		nothing_is_lost_by_being_held,
+		connecting_begins_anew_after_a_long_hold,
 		results_of_many_sizes,
 		answers_in_one_burst,
 	};

@@ -1,8 +1,8 @@
 #include "world.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +11,14 @@
 #include <unistd.h>
 
 #include "core/alloc.h"
+#include "store/spool.h"
 #include "sys/clock.h"
+#include "sys/worker.h"
 
 struct world *world;
 void (*world_after)(void);
 uint64_t world_max_result = UINT64_C(64) * 1024 * 1024;
+bool world_in_memory;
 
 /* What the poller says. */
 
@@ -48,7 +51,45 @@ static void on_key_changed(void *context, struct endpoint *endpoint, bool have_k
 	world->have_key = have_key;
 }
 
-static const struct poller_operations operations = {on_sent, on_done, on_key_changed};
+static uint64_t on_new_result_id(void *context)
+{
+	ck_assert_ptr_eq(context, world);
+	return ++world->last_id;
+}
+
+static const struct poller_operations operations = {on_sent, on_done, on_key_changed, on_new_result_id};
+
+/* What the spool says, and the results in it. */
+
+static void on_congested(void *context, bool congested)
+{
+	(void)context;
+	world->congested += congested;
+	poller_set_congested(world->poller, congested);
+}
+
+static void on_full(void *context, bool full)
+{
+	(void)context;
+	(void)full;
+	ck_abort_msg("the disk is full");
+}
+
+static void on_broken(void *context, int error)
+{
+	(void)context;
+	ck_abort_msg("the disk is broken: %s", strerror(-error));
+}
+
+static const struct spool_operations spool_operations = {on_congested, on_full, on_broken};
+
+static void on_gone(struct result_keeper *keeper, uint64_t id, bool in_file)
+{
+	ck_assert_ptr_eq(keeper, &world->keeper);
+	ck_assert(in_file);
+	world->n_gone++;
+	spool_remove(world->spool, id);
+}
 
 /* The server. */
 
@@ -189,14 +230,117 @@ void world_expect_kind(uint64_t future, enum outcome_kind kind)
 			     outcome->error ? outcome->error->message : "no error");
 }
 
-void world_expect_result(uint64_t future, const char *bytes)
+static void read_file(const struct result *result, char *data)
 {
-	const struct record *record = world_record(future);
+	char name[SPOOL_NAME_SIZE];
+	size_t got = 0;
+	int fd;
+
+	ck_assert_ptr_null(result->body);
+	spool_name(result->id, name);
+	fd = openat(spool_fd(world->spool), name, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	while (got < result->size) {
+		ssize_t n = pread(fd, data + got, result->size - got, (off_t)(result->offset + got));
+
+		ck_assert_int_gt(n, 0);
+		got += (size_t)n;
+	}
+	close(fd);
+}
+
+char *world_result(uint64_t future, size_t *ret_size)
+{
+	const struct result *result = world_record(future)->report.result;
+	char *data;
 
 	world_expect_kind(future, OUTCOME_COMPLETED);
-	ck_assert_ptr_nonnull(record->report.result);
-	ck_assert_uint_eq(record->report.result->body->size, strlen(bytes));
-	ck_assert_mem_eq(record->report.result->body->data, bytes, strlen(bytes));
+	ck_assert_ptr_nonnull(result);
+	ck_assert(result->ok);
+	data = malloc(result->size + 1);
+	ck_assert_ptr_nonnull(data);
+	if (result->in_file) {
+		read_file(result, data);
+	} else if (result->size) {
+		ck_assert_uint_eq(result->body->size, result->size);
+		memcpy(data, result->body->data, result->size);
+	}
+	*ret_size = result->size;
+	return data;
+}
+
+void world_expect_result(uint64_t future, const char *bytes)
+{
+	size_t size;
+	char *data = world_result(future, &size);
+
+	ck_assert_uint_eq(size, strlen(bytes));
+	ck_assert_mem_eq(data, bytes, size);
+	free(data);
+}
+
+void world_forget(uint64_t future)
+{
+	for (unsigned i = 0; i < world->n_done; i++) {
+		struct poll_report *report = &world->records[i].report;
+
+		if (world->records[i].future == future)
+			report->result = result_unref(report->result);
+	}
+}
+
+/* Files. */
+
+static void plug_run(struct job *job)
+{
+	(void)job;
+	while (sem_wait(&world->plug_pulled) < 0)
+		ck_assert_int_eq(errno, EINTR);
+}
+
+static void plug_done(struct job *job)
+{
+	(void)job;
+}
+
+void world_stop_files(void)
+{
+	ck_assert(!world->plugged);
+	world->plugged = true;
+	worker_submit(world->worker, &world->plug);
+}
+
+void world_go_on_files(void)
+{
+	if (world->plugged)
+		sem_post(&world->plug_pulled);
+	world->plugged = false;
+}
+
+static void count_file(void *context, uint64_t id, const char *name, uint64_t size)
+{
+	(void)size;
+	ck_assert_msg(id, "%s is no file of the spool", name);
+	++*(unsigned *)context;
+}
+
+unsigned world_files(void)
+{
+	unsigned n = 0;
+
+	ck_assert_int_eq(spool_each(world->spool, count_file, &n), 0);
+	return n;
+}
+
+static bool right_files(struct world *w)
+{
+	return world_files() == w->wanted;
+}
+
+void world_until_files(unsigned n)
+{
+	world->wanted = n;
+	world_until(right_files);
 }
 
 /* Around a test. */
@@ -233,6 +377,21 @@ void world_attach(void)
 		ck_abort_msg("attach: %s", message);
 }
 
+static void setup_files(void)
+{
+	int fd = open(world->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char *message = NULL;
+
+	ck_assert_int_ge(fd, 0);
+	world->keeper.gone = on_gone;
+	world->plug = (struct job){.run = plug_run, .done = plug_done};
+	ck_assert_int_eq(sem_init(&world->plug_pulled, 0, 0), 0);
+	ck_assert_int_eq(worker_new(world->loop, "files", &world->worker), 0);
+	if (spool_new(fd, world->loop, world->worker, &spool_operations, world, &world->spool, &message) < 0)
+		ck_abort_msg("spool: %s", message);
+	close(fd);
+}
+
 void world_setup(void)
 {
 	static char name[] = "test";
@@ -263,25 +422,20 @@ void world_setup(void)
 		.max_in_flight = 100,
 		.max_connections = 8,
 	};
+	setup_files();
 	world->endpoint = endpoint_new("test", PROFILE_GUIDE);
-	ck_assert_int_eq(poller_new(world->loop, &world->metrics, &operations, world, world_max_result, NULL, NULL,
-				    &world->poller),
+	ck_assert_int_eq(poller_new(world->loop, &world->metrics, &operations, world, world_max_result,
+				    world_in_memory ? NULL : world->spool, &world->keeper, &world->poller),
 			 0);
 	world_attach();
 }
 
-static void remove_directory(const char *path)
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
 {
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-
-	while (directory && (entry = readdir(directory))) {
-		if (entry->d_name[0] != '.' || (entry->d_name[1] && entry->d_name[1] != '.'))
-			unlinkat(dirfd(directory), entry->d_name, 0);
-	}
-	if (directory)
-		closedir(directory);
-	rmdir(path);
+	(void)status;
+	(void)type;
+	(void)place;
+	return remove(path);
 }
 
 void world_teardown(void)
@@ -294,9 +448,14 @@ void world_teardown(void)
 		outcome_release(&world->records[i].outcome);
 		result_unref(world->records[i].report.result);
 	}
+	world_go_on_files();
+	worker_free(world->worker);
+	ck_assert_uint_eq(world_files(), 0); /* nothing is left lying about */
+	spool_free(world->spool);
+	sem_destroy(&world->plug_pulled);
 	endpoint_free(world->endpoint);
 	loop_free(world->loop);
-	remove_directory(world->directory);
+	ck_assert_int_eq(nftw(world->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 	free(world);
 }
 

@@ -1,11 +1,12 @@
 /*
- * What the tests of the poller stand in: a loop, a poller with one endpoint, a server of their own, and a
- * record of what the poller said. Waits for things, never for time alone.
+ * What the tests of the poller stand in: a loop, a spool, a poller with one endpoint, a server of their own,
+ * and a record of what the poller said. Waits for things, never for time alone.
  */
 #ifndef TEST_UPSTREAM_WORLD_H
 #define TEST_UPSTREAM_WORLD_H
 
 #include <check.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,7 +25,7 @@
 struct record {
 	uint64_t future;
 	struct outcome outcome;    /* holds a reference to its error */
-	struct poll_report report; /* holds its body */
+	struct poll_report report; /* holds a reference to its result */
 };
 
 struct world {
@@ -37,6 +38,16 @@ struct world {
 	char directory[64]; /* of its own, removed at the end */
 	char key_file[96];
 	char base_url[128];
+	/* files */
+	struct worker *worker;
+	struct spool *spool;
+	struct result_keeper keeper; /* removes the file of a result that is gone */
+	struct job plug;             /* stops the file thread */
+	sem_t plug_pulled;
+	bool plugged;
+	uint64_t last_id;   /* of results; how many bodies went to a file */
+	unsigned n_gone;    /* results whose keeper was told */
+	unsigned congested; /* how often */
 	/* what the poller said */
 	unsigned n_sent;
 	uint64_t last_sent;
@@ -62,6 +73,7 @@ void world_setup(void);
 void world_teardown(void);
 extern struct world *world;
 extern uint64_t world_max_result; /* bytes, for the next world */
+extern bool world_in_memory;      /* the next world's poller has no spool */
 extern void (*world_after)(void); /* what a test program has to clean up itself; may be NULL */
 
 /* (Re)attaches the endpoint with the present config. */
@@ -88,6 +100,17 @@ const struct record *world_record(uint64_t future);
 /* Its result, which must be there, is exactly this. */
 void world_expect_result(uint64_t future, const char *bytes);
 void world_expect_kind(uint64_t future, enum outcome_kind kind);
+
+/* A copy of the bytes of its result, which must be there; freed by the caller. */
+char *world_result(uint64_t future, size_t *ret_size);
+
+/* Files. */
+void world_stop_files(
+	void); /* the file thread does nothing from here on, when it has done what it was told */
+void world_go_on_files(void);
+unsigned world_files(void); /* that lie in the spool */
+void world_until_files(unsigned n);
+void world_forget(uint64_t future); /* the reference to its result goes */
 
 /* Handlers. */
 void handle_hold(void *context, const struct request_seen *request); /* into world->held */
