@@ -210,8 +210,9 @@ static int make_commands(struct daemon *daemon)
 		.names = daemon->names,
 		.started = loop_now(daemon->loop),
 		.inline_result_bytes = daemon->config->inline_result_bytes,
-		.max_registrations_per_uid = daemon->config->max_registrations_per_uid,
+		.reader = store_reader(daemon->store),
 		.upstream_status = daemon_upstream_status,
+		.body_lost = daemon_body_lost,
 		.context = daemon,
 	};
 	for (size_t i = 0; i < sizeof(random); i++)
@@ -247,7 +248,8 @@ static int build(struct daemon *daemon, char **ret_message)
 			    &daemon->metrics, &daemon_store_operations, daemon, &daemon->store,
 			    ret_message)) < 0 ||
 	    (r = poller_new(daemon->loop, &daemon->metrics, &daemon_poller_operations, daemon,
-			    daemon->config->max_result_bytes, NULL, NULL, &daemon->poller)) < 0 ||
+			    daemon->config->max_result_bytes, store_spool(daemon->store),
+			    store_keeper(daemon->store), &daemon->poller)) < 0 ||
 	    (r = make_commands(daemon)) < 0 ||
 	    (r = daemon_apply_endpoints(daemon, daemon->config, ret_message)) < 0 ||
 	    (r = restore(daemon, ret_message)) < 0 || (r = make_listener(daemon, ret_message)) < 0)

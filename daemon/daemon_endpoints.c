@@ -143,7 +143,6 @@ static void apply_limits(struct daemon *daemon, const struct config *config)
 	daemon->scheduler->budget.limit = config->inflight_result_bytes;
 	poller_set_max_result_bytes(daemon->poller, config->max_result_bytes);
 	daemon->commands.inline_result_bytes = config->inline_result_bytes;
-	daemon->commands.max_registrations_per_uid = config->max_registrations_per_uid;
 	listener_set_limits(daemon->listener, config->max_peers, config->max_peers_per_uid,
 			    config->max_peer_memory);
 }

@@ -51,6 +51,7 @@ void daemon_notice(void *context, const struct bus_event *event);
 /* As commands.upstream_status and commands.body_lost. */
 void daemon_upstream_status(void *context, const struct endpoint *endpoint, uint32_t *ret_connections,
 			    unsigned *ret_http_version);
+void daemon_body_lost(void *context, struct result *result, int error);
 
 /* daemon_endpoints.c */
 /* NULL: there is none of that name, nor has there been. */

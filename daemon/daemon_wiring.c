@@ -171,10 +171,16 @@ static void on_key_changed(void *context, struct endpoint *endpoint, bool have_k
 	scheduler_key_changed(daemon->scheduler, endpoint, have_key, loop_now(daemon->loop));
 }
 
+static uint64_t on_new_result_id(void *context)
+{
+	return store_new_result_id(((struct daemon *)context)->store);
+}
+
 const struct poller_operations daemon_poller_operations = {
 	.sent = on_poll_sent,
 	.done = on_poll_done,
 	.key_changed = on_key_changed,
+	.new_result_id = on_new_result_id,
 };
 
 /* A disk that failed is never asked again as if it could succeed: the next start replays what is durable. */
@@ -214,8 +220,7 @@ static void on_full(void *context, bool full)
 
 static void on_congested(void *context, bool congested)
 {
-	(void)context;
-	(void)congested;
+	poller_set_congested(((struct daemon *)context)->poller, congested);
 }
 
 static void on_broken(void *context, int error)
@@ -269,4 +274,15 @@ void daemon_upstream_status(void *context, const struct endpoint *endpoint, uint
 	poller_status(endpoint, &status);
 	*ret_connections = status.connections;
 	*ret_http_version = status.http_version;
+}
+
+/* The server may still have it: to ask again is safe. */
+void daemon_body_lost(void *context, struct result *result, int error)
+{
+	struct daemon *daemon = context;
+
+	log_error("daemon", "the body of result %llu cannot be read: %s; it is asked for again",
+		  (unsigned long long)result->id, strerrordesc_np(-error));
+	registry_body_lost(daemon->registry, result);
+	loop_wake(daemon->loop);
 }

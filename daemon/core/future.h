@@ -96,7 +96,8 @@ struct future {
 	bool fresh_connection : 1;
 	bool answered : 1; /* the server has answered some poll of it other than 404: a later 404 means `lost`
 			    */
-	bool recovered : 1; /* registered before this daemon's start: a 404 means `lost` */
+	bool recovered : 1; /* registered before this daemon's start, or its result was lost here: a 404 means
+			     * `lost` */
 	bool accept_protobuf : 1;
 	char request_id[]; /* NUL-terminated */
 };

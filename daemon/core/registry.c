@@ -124,6 +124,23 @@ struct registration *registry_find(struct registry *registry, uid_t uid, const s
 	return future ? registry_stake(future, uid) : NULL;
 }
 
+uint64_t registry_removal(struct registry *registry, uid_t uid, const struct endpoint *endpoint,
+			  const char *request_id)
+{
+	struct future *future = registry_find_future(registry, endpoint, request_id);
+	struct registration *registration;
+	uint64_t ticket = 0;
+
+	if (!future)
+		return 0;
+	SLIST_FOREACH (registration, &future->registrations, in_future) {
+		if (registration->owner->uid == uid && registration->phase == REGISTRATION_REMOVING &&
+		    registration->ticket > ticket)
+			ticket = registration->ticket;
+	}
+	return ticket;
+}
+
 void registry_each_owner(struct registry *registry, bool (*visit)(void *context, struct owner *owner),
 			 void *context)
 {
@@ -233,12 +250,13 @@ static bool phase_is_pending(const struct registration *registration)
 	       registration->phase == REGISTRATION_REMOVING;
 }
 
-/* What a result that waits for the disk holds in memory. */
+/* What a result that waits for the disk holds in memory, at most: another stake's end may have brought its
+ * body to the disk meanwhile, which changes nothing here. */
 static uint64_t stalled_size(const struct registration *registration)
 {
 	const struct result *result = registration->result;
 
-	return REGISTRY_ROW_BYTES + (result->body ? result->body->size : 0);
+	return REGISTRY_ROW_BYTES + (result->in_file ? 0 : result->size);
 }
 
 /* Out of the list and the count that the present phase stands in. */

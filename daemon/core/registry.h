@@ -66,6 +66,7 @@ struct registry {
 	uint64_t stalled_bytes;           /* that the results of those hold in memory */
 	uint64_t stored_bytes;            /* that all outcomes take, each counted for each uid that has it */
 	size_t full_owners;               /* owners whose outcomes take as much room as they may */
+	uint64_t fillings;                /* how often one has become so */
 	bool disk_full;
 	struct future_census census;
 	uint64_t last_future_id, last_registration_id;
@@ -128,6 +129,9 @@ enum proto_error registry_register(struct registry *registry, uid_t uid, struct 
 /* The uid's own registration; NULL: none (REMOVING ones are not found). */
 struct registration *registry_find(struct registry *registry, uid_t uid, const struct endpoint *endpoint,
 				   const char *request_id);
+/* The batch with the removal of a registration that registry_find() no longer finds; 0: none is under way. */
+uint64_t registry_removal(struct registry *registry, uid_t uid, const struct endpoint *endpoint,
+			  const char *request_id);
 struct registration *registry_find_id(struct registry *registry, uint64_t id);
 struct future *registry_future(struct registry *registry, uint64_t id);
 struct future *registry_find_future(struct registry *registry, const struct endpoint *endpoint,

@@ -22,7 +22,7 @@ static bool must_stall(const struct registry *registry, const struct result *res
 	return registry->disk_full && result->body;
 }
 
-/* Whatever of this life is not durable yet, and its end. */
+/* Whatever of this life is not durable yet, and its end: an earlier batch with its beginning may fail. */
 static uint64_t save_end(struct registry *registry, struct registration *registration)
 {
 	if (!registration->announced)
@@ -38,7 +38,7 @@ void registry_end_stake(struct registry *registry, struct registration *registra
 	links_drop(registration);
 	registry_charge(registry, registration);
 	registry_set_phase(registry, registration, REGISTRATION_ENDING,
-			   stall ? 0 : registry->operations->save_end(registry->context, registration));
+			   stall ? 0 : save_end(registry, registration));
 	registry_make_room(registry, registration->owner);
 }
 
@@ -159,6 +159,13 @@ void registry_future_restart(struct registry *registry, struct future *future)
 	future->queue_state_reason = NULL;
 }
 
+int64_t registry_kept_since(const struct registration *registration, int64_t now, int64_t wall)
+{
+	int64_t since = registration->delivered ? registration->delivered : registration->result->ended_wall;
+
+	return since < wall ? now - (wall - since) : now;
+}
+
 void registry_keep(struct registry *registry, struct registration *registration, int64_t since)
 {
 	const struct registry_limits *limits = &registry->limits;
@@ -181,7 +188,11 @@ static void take_back(struct registry *registry, struct registration *registrati
 	result_unref(registration->result);
 	registration->result = steal_pointer(registration->previous);
 	registration->announced = true;
+	links_drop(registration);
 	registry_keep(registry, registration, now);
+	/* Whoever has begun to wait for the new end gets the old one. */
+	if (!LIST_EMPTY(&registration->waits))
+		registry->operations->ended(registry->context, registration);
 }
 
 /* The present life is durable. */
@@ -228,11 +239,15 @@ static void settle_ending(struct registry *registry, struct registration *regist
 	registry->operations->ended(registry->context, registration);
 }
 
-/* Its removal could not be stored: it is tried again, but not at once. */
+/* Its removal could not be stored: it is tried again, but not at once. One whose place was taken meanwhile
+ * does not stay longer than that. */
 static void keep_for_now(struct registry *registry, struct registration *registration, int64_t now)
 {
-	registry_keep(registry, registration, now);
-	if (registration->timer.when < now + REMOVAL_RETRY)
+	bool replaced = registry_stake(registration->future, registration->owner->uid);
+
+	registry_keep(registry, registration,
+		      registry_kept_since(registration, now, now + registry->wall_offset));
+	if (replaced || registration->timer.when < now + REMOVAL_RETRY)
 		timers_set(registry->timers, &registration->timer, now + REMOVAL_RETRY);
 }
 

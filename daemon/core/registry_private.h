@@ -28,7 +28,10 @@ void registry_set_phase(struct registry *registry, struct registration *registra
 /* registry_end.c */
 /* From SAVING or LIVE to ENDING; takes over the reference to `result`. */
 void registry_end_stake(struct registry *registry, struct registration *registration, struct result *result);
-/* ENDED, for as long as an outcome is kept from `since` on (monotonic microseconds). */
+/* From when on the outcome is kept (monotonic microseconds): its delivery, else its end; never from the
+ * future, whatever clocks say. */
+int64_t registry_kept_since(const struct registration *registration, int64_t now, int64_t wall);
+/* ENDED, for as long as an outcome is kept from `since` on. */
 void registry_keep(struct registry *registry, struct registration *registration, int64_t since);
 /* From ENDED to REMOVING. */
 void registry_begin_removal(struct registry *registry, struct registration *registration,

@@ -81,12 +81,15 @@ static void apply_options(struct registration *registration, const struct regist
 		links_add(registration, options->peer);
 }
 
+/* Something of it that is stored: not which connections it is linked to, only whether to any. */
 static bool names_anything(const struct registration_options *options,
 			   const struct registration *registration)
 {
+	bool linked = options->has.linked && options->linked;
+
 	return options->has.poll_timeout || options->has.http_timeout || options->has.backoff_initial ||
 	       options->has.backoff_max || options->has.on_network_error || options->has.on_server_failure ||
-	       options->has.metadata || registration->links;
+	       options->has.metadata || (registration->links && !linked);
 }
 
 bool registry_is_last_word(const struct result *result)
@@ -94,15 +97,16 @@ bool registry_is_last_word(const struct result *result)
 	return result->ok || error_is_last_word(result->error);
 }
 
-/* Put on record, and told at once if the server's last word on this future is known. */
+/* Put on record, together with its end if the server's last word on this future is known. */
 static void begin(struct registry *registry, struct registration *registration)
 {
 	struct future *future = registration->future;
 
-	registry_set_phase(registry, registration, REGISTRATION_SAVING,
-			   registry->operations->save(registry->context, registration));
 	if (future->final)
 		registry_end_stake(registry, registration, result_ref(future->final));
+	else
+		registry_set_phase(registry, registration, REGISTRATION_SAVING,
+				   registry->operations->save(registry->context, registration));
 }
 
 /* The way it ended is kept until the new beginning is durable. */
@@ -125,6 +129,7 @@ void registry_begin_anew(struct registry *registry, struct registration *registr
 
 	if (future->final == registration->result && !future->in_flight)
 		future->final = result_unref(future->final);
+	future->recovered = true; /* the server had it: if it no longer does, that is lost */
 	forget_end(registry, registration);
 	registration->registered_by = 0;
 	begin(registry, registration);
@@ -144,6 +149,19 @@ static void restart(struct registry *registry, struct registration *registration
 	registration->registered_by = options->peer;
 	apply_options(registration, options, true, now, wall);
 	begin(registry, registration);
+}
+
+/* One that no batch has brought to the disk yet, and that batch `ticket` has now: what becomes of the earlier
+ * one does not matter any more. */
+static void move_to_batch(struct registry *registry, struct registration *registration, uint64_t ticket)
+{
+	if (registration->announced || !registration->ticket)
+		return;
+	if (registration->phase == REGISTRATION_SAVING)
+		registry_set_phase(registry, registration, REGISTRATION_SAVING, ticket);
+	else if (registration->phase == REGISTRATION_ENDING)
+		registry_set_phase(registry, registration, REGISTRATION_ENDING,
+				   registry->operations->save_end(registry->context, registration));
 }
 
 static enum proto_error register_again(struct registry *registry, struct registration *registration,
@@ -176,6 +194,10 @@ static enum proto_error register_again(struct registry *registry, struct registr
 			*ret_ticket = ticket;
 		if (registration_is_live(registration))
 			timers_set(registry->timers, &registration->timer, registration->deadline);
+		else
+			move_to_batch(registry, registration, ticket);
+	} else if (registration->links) {
+		links_add(registration, options->peer);
 	}
 	if (registration->ticket > *ret_ticket)
 		*ret_ticket = registration->ticket;

@@ -16,23 +16,38 @@ static struct future *restore_future(struct registry *registry, struct endpoint 
 {
 	struct future *future = registry_find_future(registry, endpoint, row->request_id);
 
-	if (future)
+	if (!future)
+		future = registry_future_new(registry, endpoint, row->request_id);
+	else if (row->result)
 		return future;
-	future = registry_future_new(registry, endpoint, row->request_id);
+	/* How it is asked for is what those say who want it polled, and they all say the same. */
 	future->recovered = true;
 	future->accept_protobuf = row->accept_protobuf;
 	future->create_roundtrip_ms = (int32_t)row->create_roundtrip_ms;
-	if (row->request_type)
-		future->request_type = xstrdup(row->request_type);
+	free(future->request_type);
+	future->request_type = row->request_type ? xstrdup(row->request_type) : NULL;
 	return future;
 }
 
-/* Kept from its end on, or from when it was delivered; never from the future, whatever clocks say. */
-static int64_t kept_since(const struct registration *registration, int64_t now, int64_t wall)
+/* The server's last word, unless somebody has had it asked again since. */
+static void restore_final(struct registry *registry, struct future *future, struct result *result)
 {
-	int64_t since = registration->delivered ? registration->delivered : registration->result->ended_wall;
+	if (future->final || future_has_live_stake(future) || !registry_is_last_word(result))
+		return;
+	future->final = result_ref(result);
+	future_set_state(&registry->census, future, result->ok ? FUTURE_COMPLETED : FUTURE_FAILED);
+}
 
-	return since < wall ? now - (wall - since) : now;
+static void restore_live(struct registry *registry, struct registration *registration, bool linked)
+{
+	struct future *future = registration->future;
+
+	future->final = result_unref(future->final);
+	future_set_state(&registry->census, future, FUTURE_FAILED); /* until it is polled */
+	if (linked)
+		links_add(registration, PEER_BEFORE_RESTART);
+	registry_set_phase(registry, registration, REGISTRATION_LIVE, 0);
+	timers_set(registry->timers, &registration->timer, registration->deadline);
 }
 
 void registry_restore(struct registry *registry, struct endpoint *endpoint, struct stored_registration *row,
@@ -53,24 +68,17 @@ void registry_restore(struct registry *registry, struct endpoint *endpoint, stru
 	registration->backoff_max = row->backoff_max;
 	registration->on_network_error = row->on_network_error;
 	registration->on_server_failure = row->on_server_failure;
-	registration->delivered = row->delivered_wall;
 	registration->announced = true;
 	if (row->metadata)
 		registration->metadata = xstrdup(row->metadata);
-	if (row->result) {
-		registration->result = steal_pointer(row->result);
-		registry_keep(registry, registration, kept_since(registration, now, wall));
-		if (!future->final && registry_is_last_word(registration->result)) {
-			future->final = result_ref(registration->result);
-			future_set_state(&registry->census, future,
-					 future->final->ok ? FUTURE_COMPLETED : FUTURE_FAILED);
-		}
+	if (!row->result) { /* and if it had been delivered, then what was lost */
+		restore_live(registry, registration, row->linked);
 		return;
 	}
-	if (row->linked)
-		links_add(registration, PEER_BEFORE_RESTART);
-	registry_set_phase(registry, registration, REGISTRATION_LIVE, 0);
-	timers_set(registry->timers, &registration->timer, registration->deadline);
+	registration->result = steal_pointer(row->result);
+	registration->delivered = row->delivered_wall;
+	registry_keep(registry, registration, registry_kept_since(registration, now, wall));
+	restore_final(registry, future, registration->result);
 }
 
 struct unlinking {

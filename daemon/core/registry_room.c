@@ -13,10 +13,12 @@ static void look_at_share(struct registry *registry, struct owner *owner)
 	if (full == owner->full)
 		return;
 	owner->full = full;
-	if (full)
+	if (full) {
 		registry->full_owners++;
-	else
+		registry->fillings++;
+	} else {
 		registry->full_owners--;
+	}
 }
 
 static uint64_t charge_of(const struct registration *registration)

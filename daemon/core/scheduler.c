@@ -44,15 +44,20 @@ static void set_state(struct scheduler *scheduler, struct future *future, enum f
 	future_set_state(&scheduler->registry->census, future, state);
 }
 
+/* In whose turn it is polled: of those who want it, somebody who has room for its result. */
 static uid_t turn_uid(const struct future *future)
 {
 	const struct registration *registration;
+	uid_t uid = 0;
 
 	SLIST_FOREACH (registration, &future->registrations, in_future) {
-		if (registration_is_live(registration))
-			return registration->owner->uid;
+		if (!registration_is_live(registration))
+			continue;
+		uid = registration->owner->uid;
+		if (!registration->owner->full)
+			break;
 	}
-	return 0;
+	return uid;
 }
 
 static struct lanes *lanes_of(struct scheduler *scheduler, struct future *future)
@@ -96,8 +101,30 @@ static void on_due(void *context, struct timer *timer, int64_t now)
 	scheduler_enqueue(context, container_of(timer, struct future, due), false);
 }
 
+/* It waits in the turn of somebody who has no room, and somebody else has. */
+static void change_turn(struct scheduler *scheduler, struct future *future)
+{
+	if (!future->lane || future->lane->uid == turn_uid(future) ||
+	    !registry_uid_is_full(scheduler->registry, future->lane->uid))
+		return;
+	dequeue(scheduler, future);
+	scheduler_enqueue(scheduler, future, false);
+}
+
+static bool change_turns(void *context, struct owner *owner)
+{
+	struct registration *registration;
+
+	if (!owner->full)
+		return true;
+	TAILQ_FOREACH (registration, &owner->registrations, in_owner)
+		change_turn(context, registration->future);
+	return true;
+}
+
 void scheduler_add(struct scheduler *scheduler, struct future *future, int64_t when)
 {
+	change_turn(scheduler, future);
 	if (future->in_flight || future->lane || timer_armed(&future->due))
 		return;
 	if (when)
@@ -348,6 +375,11 @@ bool scheduler_run(struct scheduler *scheduler, int64_t now)
 
 	if (scheduler->stopping || scheduler->storage_stopped)
 		return false;
+	if (scheduler->fillings != scheduler->registry->fillings) {
+		scheduler->fillings = scheduler->registry->fillings;
+		if (scheduler->registry->owners_by_uid.count > 1)
+			registry_each_owner(scheduler->registry, change_turns, scheduler);
+	}
 	admit_to_budget(scheduler, now);
 	for (size_t i = 0; i < scheduler->n_endpoints; i++)
 		more |= run_endpoint(scheduler, scheduler->endpoints[i], now);

@@ -55,6 +55,7 @@ struct scheduler {
 	struct byte_budget budget;
 	struct endpoint **endpoints; /* borrowed list, kept by the composition root */
 	size_t n_endpoints;
+	uint64_t fillings;    /* registry->fillings, when it was last looked at */
 	bool storage_stopped; /* results cannot be kept: start no poll */
 	bool stopping;        /* the daemon goes down: start no poll */
 };

@@ -81,6 +81,26 @@ void call_end(struct call *call)
 	peer_calls_changed(peer);
 }
 
+bool call_may_pass(const struct commands *commands, const struct result *result)
+{
+	/* Without an id it is not on the disk. */
+	return commands->reader && result->ok && result->id && result->size > commands->inline_result_bytes;
+}
+
+struct parcel *call_new_parcel(struct call *call, void (*complete)(void *context))
+{
+	struct commands *commands = call->commands;
+
+	return parcel_new(&commands->parcels, &peer_calls(call->peer)->descriptors, commands->reader,
+			  complete, call);
+}
+
+void call_pass(const struct call *call, struct parcel *parcel, size_t index, struct result *result)
+{
+	if (call_may_pass(call->commands, result))
+		parcel_add(parcel, index, result);
+}
+
 void call_reply_begin(const struct call *call, struct line *line)
 {
 	line_init(line);

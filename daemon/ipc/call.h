@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "line.h"
+#include "parcel.h"
 #include "proto/message.h"
 
 #define CALLS_MAX      1024   /* outstanding calls of a peer; beyond them it is not read from */
@@ -60,6 +61,7 @@ struct peer_calls {
 	TAILQ_HEAD(, call) stalled; /* in the order in which they will go on */
 	uint32_t count, wait_items;
 	size_t memory, owed;
+	size_t descriptors; /* open for its outcomes, until the kernel has them */
 };
 void peer_calls_init(struct peer_calls *calls);
 
@@ -72,6 +74,13 @@ void call_hold(struct call *call, uint64_t ticket);
 void call_stall(struct call *call);
 /* No longer outstanding: takes it out of all lists and destroys it. */
 void call_end(struct call *call);
+
+/* The outcome goes by descriptor to whoever accepts that. */
+bool call_may_pass(const struct commands *commands, const struct result *result);
+/* For such outcomes: an empty parcel that calls back with `call`. */
+struct parcel *call_new_parcel(struct call *call, void (*complete)(void *context));
+/* Adds the outcome at `index` of the message, if it is such a one and there is room. */
+void call_pass(const struct call *call, struct parcel *parcel, size_t index, struct result *result);
 
 /* Starts the line of a reply where the value of "result" goes. */
 void call_reply_begin(const struct call *call, struct line *line);

@@ -22,14 +22,17 @@ static const struct parameter table[ROWS] = {
 	[STREAM] = {.name = "stream", .type = PARAMETER_BOOL},
 	[ON_TIMEOUT] = {.name = "on_timeout", .type = PARAMETER_CHOICE, .choices = "cancel|keep"},
 	[ACK] = {.name = "ack", .type = PARAMETER_BOOL},
-	[ACCEPT_FD] = {.name = "accept_fd", .type = PARAMETER_BOOL}, /* nothing is passed by descriptor yet */
+	[ACCEPT_FD] = {.name = "accept_fd", .type = PARAMETER_BOOL},
 };
 
 struct await_call {
 	struct call call;
 	struct waiter *waiter; /* owned */
-	bool ack, stream;
+	/* Owned: descriptors of the outcomes that the next message has; NULL: none. */
+	struct parcel *parcel;
+	bool ack, stream, accept_fd;
 	bool over;        /* every item has a result; what is left is to say so */
+	bool asked;       /* for the next message's descriptors */
 	size_t n_ended;   /* of `ended` */
 	size_t n_told;    /* of them, by notifications */
 	uint32_t ended[]; /* stream: items in the order of their ends */
@@ -50,9 +53,13 @@ static void note_delivery(struct await_call *call, struct delivery *delivery, co
 		delivery_add(delivery, registration);
 }
 
-static void put_outcome(struct line *line, struct json_writer *writer, const struct wait_item *item)
+static void put_outcome(const struct await_call *call, size_t index, struct line *line,
+			struct json_writer *writer)
 {
-	outcome_put(line, writer, item->endpoint, item->request_id, item->result);
+	const struct wait_item *item = &call->waiter->items[index];
+
+	outcome_put(line, writer, item->endpoint, item->request_id, item->result,
+		    parcel_find(call->parcel, index));
 }
 
 /* One outcome of a stream. It is delivered when it is written; acknowledged when the whole reply is. */
@@ -70,9 +77,10 @@ static void notify(struct await_call *call, uint32_t index)
 	json_name(&writer, "call");
 	json_raw(&writer, call->call.id.text, call->call.id.size);
 	json_member_int(&writer, "index", index);
-	put_outcome(&line, &writer, item);
+	put_outcome(call, index, &line, &writer);
 	json_close(&writer);
 	message_end(&line.text);
+	line.parcel = steal_pointer(call->parcel);
 	if (!delivery || line_error(&line)) {
 		free(delivery);
 		line_release(&line);
@@ -90,10 +98,11 @@ static void put_results(struct await_call *call, struct line *line, struct json_
 	json_open(writer, '[');
 	for (size_t i = 0; i < call->waiter->n_items; i++) {
 		json_open(writer, '{');
-		put_outcome(line, writer, &call->waiter->items[i]);
+		put_outcome(call, i, line, writer);
 		json_close(writer);
 	}
 	json_close(writer);
+	line->parcel = steal_pointer(call->parcel);
 }
 
 static void put_counts(const struct await_call *call, struct json_writer *writer)
@@ -131,27 +140,63 @@ static void answer(struct await_call *call)
 	call_reply_send(&call->call, &line);
 }
 
+static void pump(struct call *base);
+
+static void on_opened(void *context)
+{
+	pump(context);
+}
+
+/* Has the descriptors opened that the next message is to have. True: that takes a moment, and on_opened()
+ * goes on. */
+static bool open_bodies(struct await_call *call)
+{
+	const struct wait_item *items = call->waiter->items;
+
+	if (call->asked || !call->accept_fd)
+		return false;
+	call->asked = true;
+	call->parcel = call_new_parcel(&call->call, on_opened);
+	if (call->n_told < call->n_ended) {
+		uint32_t index = call->ended[call->n_told];
+
+		call_pass(&call->call, call->parcel, index, items[index].result);
+	} else if (!call->stream) {
+		for (size_t i = 0; i < call->waiter->n_items; i++)
+			call_pass(&call->call, call->parcel, i, items[i].result);
+	}
+	if (parcel_is_opening(call->parcel))
+		return true;
+	call->parcel = parcel_free(call->parcel);
+	return false;
+}
+
 /* Says what there is to say, as long as the peer has room. Ends the call when all is said. */
 static void pump(struct call *base)
 {
 	struct await_call *call = of(base);
 
-	while (call->n_told < call->n_ended && !peer_full(base->peer))
+	while (!parcel_is_opening(call->parcel) && (call->n_told < call->n_ended || call->over)) {
+		if (peer_full(base->peer)) {
+			call_stall(base);
+			return;
+		}
+		if (open_bodies(call))
+			return;
+		if (call->n_told == call->n_ended) {
+			answer(call);
+			call_end(base);
+			return;
+		}
 		notify(call, call->ended[call->n_told++]);
-	if (call->n_told == call->n_ended && !call->over)
-		return;
-	if (peer_full(base->peer)) {
-		call_stall(base);
-		return;
+		call->asked = false;
 	}
-	answer(call);
-	call_end(base);
 }
 
 static void drain(struct call *base)
 {
 	if (of(base)->over)
-		return; /* the reply only waits for room */
+		return; /* the reply only waits for room, or for descriptors */
 	call_reply_error(base, PROTO_SHUTTING_DOWN);
 	call_end(base);
 }
@@ -160,6 +205,7 @@ static void destroy(struct call *base)
 {
 	struct await_call *call = of(base);
 
+	parcel_free(call->parcel);
 	waiter_free(call->waiter);
 	free(call);
 }
@@ -204,6 +250,7 @@ static struct await_call *await_call_new(struct request *request, const struct a
 		return NULL;
 	call->stream = stream;
 	call->ack = arguments[ACK].number;
+	call->accept_fd = arguments[ACCEPT_FD].number;
 	call->waiter = waiter_new(n, &waiter_operations, call, commands->registry,
 				  loop_timers(commands->loop));
 	if (!call->waiter) {

@@ -79,10 +79,9 @@ static void put_last_error(struct line *line, struct json_writer *writer,
 
 	json_name(writer, "last_error");
 	if (registration->phase == REGISTRATION_ENDED && !registration->result->ok)
-		outcome_put_error(line, writer, registration->result->error, future->request_id,
-				  registration->result);
+		outcome_put_error_summary(line, writer, future->request_id, registration->result);
 	else if (registration->phase != REGISTRATION_ENDED && future->last_error)
-		outcome_put_error(line, writer, future->last_error, future->request_id, NULL);
+		outcome_put_error(line, writer, future->last_error, future->request_id);
 	else
 		json_null(writer);
 }

@@ -94,6 +94,17 @@ static bool reply(struct request *request, const struct release *release, const 
 	return hold(request, &line, ticket);
 }
 
+/* The batch that makes it so; also if it had been done before, and that is not durable yet. */
+static uint64_t let_go(struct request *request, const struct release *release, const struct target *target,
+		       size_t *count)
+{
+	if (!target->registration)
+		return registry_removal(request->commands->registry, peer_identity(request->peer)->uid,
+					target->endpoint, target->request_id);
+	*count += release->apply(request, target->registration);
+	return target->registration->ticket;
+}
+
 static bool carry_out(struct request *request, const struct release *release)
 {
 	struct argument arguments[TARGET_ROWS];
@@ -110,14 +121,10 @@ static bool carry_out(struct request *request, const struct release *release)
 	if (!targets.named && !targets_search(request, release->wanted, &targets))
 		return false;
 	for (size_t i = 0; i < targets.n; i++) {
-		struct registration *registration = targets.list[i].registration;
+		uint64_t doing = let_go(request, release, &targets.list[i], &count);
 
-		if (!registration)
-			continue;
-		count += release->apply(request, registration);
-		/* Also if it had been done before, and that is not durable yet. */
-		if (registration->ticket > ticket)
-			ticket = registration->ticket;
+		if (doing > ticket)
+			ticket = doing;
 	}
 	return reply(request, release, &targets, count, ticket);
 }

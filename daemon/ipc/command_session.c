@@ -7,7 +7,7 @@
 #include "request.h"
 #include "sys/log.h"
 
-static const char *const features[] = {"stream", "abandon", "where"};
+static const char *const features[] = {"stream", "abandon", "where", "fd_results"};
 
 static void put_limits(const struct commands *commands, struct json_writer *writer)
 {

@@ -56,7 +56,7 @@ static void put_last_error(struct line *line, struct json_writer *writer, const 
 	}
 	bare = *error;
 	bare.data = none;
-	outcome_put_error(line, writer, &bare, NULL, NULL);
+	outcome_put_error(line, writer, &bare, NULL);
 }
 
 static void put_endpoint(const struct request *request, struct line *line, struct json_writer *writer,

@@ -39,6 +39,7 @@ void commands_init(struct commands *commands)
 	TAILQ_INIT(&commands->held);
 	TAILQ_INIT(&commands->waiting);
 	commands->outstanding = 0;
+	commands->parcels = (struct parcels){0};
 }
 
 /* Faults. */
@@ -190,7 +191,7 @@ void commands_settle(struct commands *commands, uint64_t ticket, bool stored)
 
 bool commands_owed(const struct commands *commands)
 {
-	return !TAILQ_EMPTY(&commands->held);
+	return !TAILQ_EMPTY(&commands->held) || commands->parcels.opening;
 }
 
 void commands_drain(struct commands *commands)

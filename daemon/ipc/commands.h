@@ -14,11 +14,13 @@
 #include "core/metrics.h"
 #include "core/registry.h"
 #include "core/scheduler.h"
+#include "parcel.h"
 #include "proto/message.h"
 #include "sys/loop.h"
 
 struct call;
 struct peer;
+struct reader;
 
 TAILQ_HEAD(call_list, call);
 
@@ -35,17 +37,20 @@ struct commands {
 	char instance[33];        /* random, per start */
 	int64_t started;          /* monotonic */
 	uint64_t inline_result_bytes;
-	uint32_t max_registrations_per_uid;
+	struct reader *reader; /* NULL: all results are in memory */
 	bool stopping; /* new work is refused with shutting_down */
 	/* what only the edge knows of an endpoint; installed by the composition root (ipc must not reach into
 	 * upstream) */
 	void (*upstream_status)(void *context, const struct endpoint *endpoint, uint32_t *ret_connections,
 				unsigned *ret_http_version);
+	/* A stored body cannot be read: -ENOENT, it is not there; -EIO. May be told several times of one. */
+	void (*body_lost)(void *context, struct result *result, int error);
 	void *context;
 	/* private: calls that have not been answered */
 	struct call_list held;    /* until the store has answered; by ticket */
 	struct call_list waiting; /* for something else */
 	size_t outstanding;       /* in both */
+	struct parcels parcels;
 };
 
 /* No calls yet: the listener does this before it lets anybody in. */
@@ -61,7 +66,7 @@ void commands_peer_gone(struct commands *commands, struct peer *peer);
 /* All batches up to `ticket` are settled: held replies go out, with the error `storage` if they were not
  * stored. */
 void commands_settle(struct commands *commands, uint64_t ticket, bool stored);
-/* Replies are held for the store. */
+/* Replies are held for the store, or for descriptors that are being opened. */
 bool commands_owed(const struct commands *commands);
 /* Going down: every outstanding await is answered with shutting_down; new calls are refused. */
 void commands_drain(struct commands *commands);

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "parcel.h"
 
 void line_init(struct line *line)
 {
@@ -12,16 +15,20 @@ void line_release(struct line *line)
 {
 	struct receipt *receipt = steal_pointer(line->receipt);
 
-	for (size_t i = 0; i < line->n_pieces; i++)
+	for (size_t i = 0; i < line->n_pieces; i++) {
+		blob_unref(line->pieces[i].memory);
 		result_unref(line->pieces[i].holder);
+		free(line->pieces[i].instead);
+	}
 	free(line->pieces);
+	parcel_free(line->parcel);
 	buffer_release(&line->text);
 	line_init(line);
 	if (receipt)
 		receipt->done(receipt, false);
 }
 
-void line_splice(struct line *line, struct result *holder, const char *data, size_t size, bool base64)
+static struct line_piece *add(struct line *line)
 {
 	if (line->n_pieces == line->capacity) {
 		size_t capacity = line->capacity ? line->capacity * 2 : 4;
@@ -29,18 +36,40 @@ void line_splice(struct line *line, struct result *holder, const char *data, siz
 
 		if (!pieces) {
 			line->no_memory = true;
-			return;
+			return NULL;
 		}
 		line->pieces = pieces;
 		line->capacity = capacity;
 	}
-	line->pieces[line->n_pieces++] = (struct line_piece){
-		.at = line->text.size,
-		.holder = result_ref(holder),
-		.data = data,
-		.size = size,
-		.base64 = base64,
-	};
+	return &line->pieces[line->n_pieces++];
+}
+
+void line_splice(struct line *line, struct result *holder, bool base64)
+{
+	struct line_piece *piece = add(line);
+
+	if (piece)
+		*piece = (struct line_piece){
+			.at = line->text.size,
+			.from = line->text.size,
+			.holder = result_ref(holder),
+			.memory = blob_ref(holder->body),
+			.base64 = base64,
+		};
+}
+
+void line_pass(struct line *line, struct result *holder, bool base64, size_t from, const char *instead)
+{
+	char *copy = strdup(instead);
+
+	line_splice(line, holder, base64);
+	if (!copy || line->no_memory) {
+		line->no_memory = true;
+		free(copy);
+		return;
+	}
+	line->pieces[line->n_pieces - 1].instead = copy;
+	line->pieces[line->n_pieces - 1].from = from;
 }
 
 int line_error(const struct line *line)

@@ -38,6 +38,7 @@ struct peer {
 	bool eof;              /* nothing more will come */
 	bool paused;           /* not read from: it is owed too much */
 	bool blocked;          /* the socket takes no more for now */
+	bool waits_for_disk;   /* what it is owed next is being read */
 	bool linked;
 	bool reading, writing, watching; /* which events are armed */
 };
@@ -259,20 +260,49 @@ void peer_send(struct peer *peer, struct line *line)
 static void peer_write(struct peer *peer)
 {
 	enum output_progress progress;
-	size_t before = peer->output.text;
+	uint64_t before = peer->output.written;
 	int error = output_write(&peer->output, peer->fd, &progress);
 
 	if (error < 0) {
 		peer_end(peer, error == -EPIPE ? "it has gone" : strerrordesc_np(-error));
 		return;
 	}
-	if (progress != OUTPUT_BLOCKED || peer->output.text < before)
+	if (progress != OUTPUT_BLOCKED || peer->output.written != before)
 		peer->last_progress = loop_now(peer->peers->loop);
 	peer->blocked = progress == OUTPUT_BLOCKED;
+	peer->waits_for_disk = progress == OUTPUT_READING;
 	if (progress == OUTPUT_MORE)
 		push_dirty(peer);
 	count_memory(peer);
 }
+
+/* What it is owed next has come from the disk. It was not the peer that was slow. */
+static void on_body_arrived(void *context)
+{
+	struct peer *peer = context;
+
+	if (peer->waits_for_disk)
+		peer->last_progress = loop_now(peer->peers->loop);
+	push_dirty(peer);
+}
+
+/* A line that was begun cannot be ended: all there is to say is that the connection is over. */
+static void on_body_lost(void *context, struct result *result, int error)
+{
+	struct peer *peer = context;
+	struct commands *commands = peer->peers->commands;
+
+	if (peer->doom)
+		return; /* another piece was read ahead */
+	log_error("peer", "stored result %016llx cannot be read: %s", (unsigned long long)result->id,
+		  error == -ENOENT ? "it is not there" : strerrordesc_np(-error));
+	peer_doom(peer, error == -ENOENT ? "a result that it is owed is not there any more"
+					 : "a result that it is owed cannot be read");
+	if (commands->body_lost)
+		commands->body_lost(commands->context, result, error);
+}
+
+static const struct puller_operations puller_operations = {.arrived = on_body_arrived, .lost = on_body_lost};
 
 /* Input. */
 
@@ -413,7 +443,7 @@ struct peer *peer_new(struct peers *peers, int fd, const struct peer_identity *i
 	peer->fd = fd;
 	peer->identity = *identity;
 	framer_init(&peer->framer, FRAMER_REQUEST_MAX);
-	output_init(&peer->output);
+	output_init(&peer->output, peers->commands->reader, peers->loop, &puller_operations, peer);
 	peer_calls_init(&peer->calls);
 	event_assign(&peer->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, peer);
 	event_assign(&peer->write_event, base, fd, EV_WRITE | EV_PERSIST, on_writable, peer);
@@ -506,7 +536,7 @@ bool peers_owe(const struct peers *peers)
 
 	TAILQ_FOREACH (peer, &peers->all, in_all) {
 		if (!peer->doom && !output_empty(&peer->output) &&
-		    loop_now(peers->loop) - peer->last_progress < STALL_LIMIT)
+		    (peer->waits_for_disk || loop_now(peers->loop) - peer->last_progress < STALL_LIMIT))
 			return true;
 	}
 	return false;

@@ -42,11 +42,33 @@ static const char *const statement_texts[STATEMENTS] = {
 	[ROLLBACK] = "ROLLBACK",
 };
 
-/* What SQLite says, as an errno. */
-static int error_of(sqlite3 *sqlite, int code)
+/* Why the last write to it failed. (sqlite3_system_errno() is what errno happens to be some calls later.) */
+static int write_error(sqlite3 *sqlite, enum database_target target)
 {
-	int system = sqlite3_system_errno(sqlite);
+	sqlite3_file *file = NULL;
+	int error = 0;
 
+	sqlite3_file_control(sqlite, "main",
+			     target == TO_LOG ? SQLITE_FCNTL_JOURNAL_POINTER : SQLITE_FCNTL_FILE_POINTER,
+			     &file);
+	if (file && file->pMethods)
+		file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error;
+}
+
+int database_error(sqlite3 *sqlite, int code, enum database_target target)
+{
+	int error;
+
+	switch (code) {
+	case SQLITE_IOERR_WRITE: /* SQLITE_FULL is ENOSPC alone */
+		error = write_error(sqlite, target);
+		return error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
+	case SQLITE_IOERR_SHMSIZE: /* the index of the log could not grow */
+		return -ENOSPC;
+	default:
+		break;
+	}
 	switch (code & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_DONE:
@@ -60,24 +82,17 @@ static int error_of(sqlite3 *sqlite, int code)
 	case SQLITE_NOTADB:
 		return -EUCLEAN;
 	default:
-		/* The index of the log, and a quota, have no code of their own. */
-		return system == ENOSPC || system == EDQUOT ? -ENOSPC : -EIO;
+		/* Also a sync that failed for want of space: it may have thrown away what it could not write,
+		 * and that is no state that passes. */
+		return -EIO;
 	}
-}
-
-static int explain(struct database *database, int code, char message[256])
-{
-	int error = error_of(database->sqlite, code);
-
-	snprintf(message, 256, "%s: %s", database->file, sqlite3_errmsg(database->sqlite));
-	return error ? error : -EIO;
 }
 
 /* Opening. */
 
 int database_refuse(struct database *database, int code, char **ret_message)
 {
-	int error = error_of(database->sqlite, code);
+	int error = database_error(database->sqlite, code, TO_LOG);
 	const char *what = sqlite3_errmsg(database->sqlite);
 
 	if (error == -EUCLEAN)
@@ -137,6 +152,23 @@ static int check_file(int state_dir_fd, const char *path, const char *name, char
 	return 0;
 }
 
+/* Commits that a kill kept from the disk are still in the log, as long as the machine runs. From now on they
+ * are as good as others, and people are told of them: so they have to last. */
+static int sync_log(int state_dir_fd, const char *path, char **ret_message)
+{
+	int r, fd = openat(state_dir_fd, DATABASE_FILE "-wal", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : complain(ret_message, -errno, "cannot open %s/%s: %s", path,
+						  DATABASE_FILE "-wal", strerrordesc_np(errno));
+	r = fdatasync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return r == 0 ? 0
+		      : complain(ret_message, r, "cannot sync %s/%s: %s", path, DATABASE_FILE "-wal",
+				 strerrordesc_np(-r));
+}
+
 /* SQLite gives its other files the mode of this one. */
 static int make_file(int state_dir_fd, const char *path, char **ret_message)
 {
@@ -148,6 +180,8 @@ static int make_file(int state_dir_fd, const char *path, char **ret_message)
 		if (r < 0)
 			return r;
 	}
+	if ((r = sync_log(state_dir_fd, path, ret_message)) < 0)
+		return r;
 	fd = openat(state_dir_fd, DATABASE_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return complain(ret_message, -errno, "cannot open the database %s/%s: %s", path,
@@ -171,19 +205,28 @@ static int on_log(void *context, sqlite3 *sqlite, const char *name, int pages)
 
 static int open_sqlite(struct database *database, char **ret_message)
 {
-	int64_t page_size = 0;
 	int code = sqlite3_open_v2(database->file, &database->sqlite,
 				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
-	int r;
 
 	if (code != SQLITE_OK)
 		return database_refuse(database, code, ret_message);
 	sqlite3_extended_result_codes(database->sqlite, 1);
 	/* The reader never holds a lock for long; and nobody else has a business here. */
 	sqlite3_busy_timeout(database->sqlite, 5000);
-	if ((r = database_run(database, "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF",
-			      ret_message)) < 0 ||
-	    (r = database_run(database, "PRAGMA journal_mode = WAL", ret_message)) < 0 ||
+	/* One that is refused is left as it is. */
+	sqlite3_db_config(database->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return database_run(database, "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF",
+			    ret_message);
+}
+
+/* It is ours and sound: from here on it is written to. */
+static int take_over(struct database *database, char **ret_message)
+{
+	int64_t page_size = 0;
+	int r;
+
+	sqlite3_db_config(database->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	if ((r = database_run(database, "PRAGMA journal_mode = WAL", ret_message)) < 0 ||
 	    (r = database_run(database, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0",
 			      ret_message)) < 0 ||
 	    (r = database_ask(database, "PRAGMA page_size", &page_size, ret_message)) < 0)
@@ -197,17 +240,17 @@ static int open_sqlite(struct database *database, char **ret_message)
  * as a whole; of large ones the table that is about to be read. */
 static int check_structure(struct database *database, char **ret_message)
 {
-	int64_t pages = 0;
+	int64_t pages = 0, page_size = 0;
 	sqlite3_stmt *statement = NULL;
 	const char *text;
-	int code, r = database_ask(database, "PRAGMA page_count", &pages, ret_message);
+	int code, r;
 
-	if (r < 0)
+	if ((r = database_ask(database, "PRAGMA page_count", &pages, ret_message)) < 0 ||
+	    (r = database_ask(database, "PRAGMA page_size", &page_size, ret_message)) < 0)
 		return r;
 	code = sqlite3_prepare_v2(database->sqlite,
-				  pages * database->page_size <= CHECK_SIZE
-					  ? "PRAGMA quick_check(1)"
-					  : "PRAGMA quick_check('registrations')",
+				  pages * page_size <= CHECK_SIZE ? "PRAGMA quick_check(1)"
+								  : "PRAGMA quick_check('registrations')",
 				  -1, &statement, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(statement);
@@ -253,7 +296,7 @@ static int settle_version(struct database *database, char **ret_message)
 	    (r = database_ask(database, "PRAGMA application_id", &id, ret_message)) < 0 ||
 	    (r = database_ask(database, "SELECT count(*) FROM sqlite_schema", &tables, ret_message)) < 0)
 		return r;
-	if (tables && id != SCHEMA_APPLICATION_ID)
+	if ((tables && id != SCHEMA_APPLICATION_ID) || version < 0)
 		return complain(ret_message, -EPROTO,
 				"%s is a database, but none of tinkexd's; move it away, or choose another "
 				"directory with --state-dir",
@@ -264,10 +307,9 @@ static int settle_version(struct database *database, char **ret_message)
 			"the database %s was written by a newer tinkexd (its version is %lld, this one "
 			"knows up to %d); start that one, or choose another directory with --state-dir",
 			database->file, (long long)version, VERSION);
-	r = check_structure(database, ret_message);
-	if (r < 0 || version == VERSION)
+	if ((r = check_structure(database, ret_message)) < 0 || (r = take_over(database, ret_message)) < 0)
 		return r;
-	return migrate(database, (int)version, ret_message);
+	return version == VERSION ? 0 : migrate(database, (int)version, ret_message);
 }
 
 static int prepare(struct database *database, char **ret_message)
@@ -319,163 +361,4 @@ struct database *database_close(struct database *database)
 	free(database->file);
 	free(database);
 	return NULL;
-}
-
-/* Writing. */
-
-static void bind_text(sqlite3_stmt *statement, int index, const char *text)
-{
-	if (text)
-		sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
-	else
-		sqlite3_bind_null(statement, index);
-}
-
-/* `none`: the value that stands for NULL. */
-static void bind_number(sqlite3_stmt *statement, int index, int64_t value, int64_t none)
-{
-	if (value == none)
-		sqlite3_bind_null(statement, index);
-	else
-		sqlite3_bind_int64(statement, index, value);
-}
-
-/* Runs a statement that gives no rows; SQLITE_DONE when it is done. */
-static int step(sqlite3_stmt *statement)
-{
-	int code = sqlite3_step(statement);
-
-	/* The bindings point to memory that is about to go. */
-	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
-	return code;
-}
-
-static int save(struct database *database, const struct row *row)
-{
-	const struct stored_registration *registration = &row->registration;
-	sqlite3_stmt *statement = database->statements[SAVE];
-	bool deadline = registration->deadline != TIME_NEVER;
-
-	sqlite3_bind_int64(statement, 1, (int64_t)registration->id);
-	sqlite3_bind_int64(statement, 2, registration->uid);
-	bind_text(statement, 3, registration->endpoint);
-	bind_text(statement, 4, registration->request_id);
-	sqlite3_bind_int(statement, 5, registration->accept_protobuf);
-	bind_text(statement, 6, registration->request_type);
-	bind_number(statement, 7, registration->create_roundtrip_ms, -1);
-	bind_text(statement, 8, registration->metadata);
-	sqlite3_bind_int64(statement, 9, registration->registered_wall);
-	bind_number(statement, 10, registration->poll_timeout, TIME_NEVER);
-	if (deadline)
-		sqlite3_bind_int64(statement, 11, row->deadline_wall);
-	sqlite3_bind_int(statement, 12, registration->deadline_is_max_age);
-	bind_number(statement, 13, registration->http_timeout, 0);
-	bind_number(statement, 14, registration->backoff_initial, -1);
-	bind_number(statement, 15, registration->backoff_max, -1);
-	sqlite3_bind_int(statement, 16, registration->on_network_error);
-	sqlite3_bind_int(statement, 17, registration->on_server_failure);
-	sqlite3_bind_int(statement, 18, registration->linked);
-	bind_number(statement, 19, registration->delivered_wall, 0);
-	bind_text(statement, 20, deadline && database->boot[0] ? database->boot : NULL);
-	if (deadline)
-		sqlite3_bind_int64(statement, 21, registration->deadline);
-	sqlite3_bind_int(statement, 22, row->begins);
-	return step(statement);
-}
-
-static int save_result(struct database *database, const struct result *result, const struct blob *body)
-{
-	sqlite3_stmt *statement = database->statements[SAVE_RESULT];
-	const struct error *error = result->error;
-
-	sqlite3_bind_int64(statement, 1, (int64_t)result->id);
-	sqlite3_bind_int64(statement, 2, result->ended_wall);
-	if (error) {
-		bind_text(statement, 4, error_type_name(error->type));
-		bind_text(statement, 5, error_category_name(error->category));
-		bind_number(statement, 6, error->status, 0);
-		bind_text(statement, 7, error->message);
-		bind_text(statement, 8, error->data);
-	} else {
-		sqlite3_bind_int(statement, 3, result->content);
-	}
-	sqlite3_bind_int(statement, 9, result->in_file);
-	sqlite3_bind_int64(statement, 10, (int64_t)result->offset);
-	sqlite3_bind_int64(statement, 11, (int64_t)result->size);
-	if (body)
-		sqlite3_bind_blob64(statement, 12, body->data, body->size, SQLITE_STATIC);
-	return step(statement);
-}
-
-static int with_ids(sqlite3_stmt *statement, uint64_t id, const int64_t *value)
-{
-	sqlite3_bind_int64(statement, 1, (int64_t)id);
-	if (value)
-		sqlite3_bind_int64(statement, 2, *value);
-	return step(statement);
-}
-
-static int apply(struct database *database, const struct row *row)
-{
-	int64_t result;
-	int code;
-
-	switch (row->kind) {
-	case ROW_SAVE:
-		return save(database, row);
-	case ROW_END:
-		code = save_result(database, row->result, row->body);
-		if (code != SQLITE_DONE)
-			return code;
-		result = (int64_t)row->result->id;
-		return with_ids(database->statements[END], row->id, &result);
-	case ROW_DELIVERED:
-		return with_ids(database->statements[DELIVERED], row->id, &row->delivered_wall);
-	case ROW_REMOVE:
-		return with_ids(database->statements[REMOVE], row->id, NULL);
-	case ROW_REMOVE_RESULT:
-		return with_ids(database->statements[REMOVE_RESULT], row->id, NULL);
-	}
-	return SQLITE_MISUSE;
-}
-
-int database_commit(struct database *database, const struct rows *rows, char message[256])
-{
-	const struct row *row;
-	int error, code = step(database->statements[BEGIN]);
-
-	STAILQ_FOREACH (row, rows, next) {
-		if (code != SQLITE_DONE)
-			break;
-		code = apply(database, row);
-	}
-	if (code == SQLITE_DONE)
-		code = step(database->statements[COMMIT]);
-	if (code == SQLITE_DONE)
-		return 0;
-	error = explain(database, code, message);
-	/* Some errors have rolled back already. */
-	if (!sqlite3_get_autocommit(database->sqlite))
-		step(database->statements[ROLLBACK]);
-	return error;
-}
-
-uint64_t database_log_size(const struct database *database)
-{
-	return database->log_size;
-}
-
-int database_checkpoint(struct database *database, char message[256])
-{
-	int in_log = -1, moved = -1;
-	int code = sqlite3_wal_checkpoint_v2(database->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log,
-					     &moved);
-
-	if (code != SQLITE_OK && code != SQLITE_BUSY)
-		return explain(database, code, message);
-	/* When all of it was moved the next commit begins at the log's start. */
-	if (in_log >= 0 && in_log == moved)
-		database->log_size = 0;
-	return 0;
 }

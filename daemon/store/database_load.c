@@ -187,7 +187,7 @@ static void read_row(const struct database *database, sqlite3_stmt *statement,
 /* Those that are missing are forgotten in the database, too. */
 static int forget_missing(struct database *database, const struct table *results, char **ret_message)
 {
-	char sql[160];
+	char sql[192];
 
 	for (size_t i = 0; results->count && i <= results->mask; i++) {
 		for (struct table_node *node = results->buckets[i]; node; node = node->next) {
@@ -197,7 +197,8 @@ static int forget_missing(struct database *database, const struct table *results
 			if (loaded->result)
 				continue;
 			snprintf(sql, sizeof(sql),
-				 "UPDATE registrations SET result = NULL WHERE result = %lld;"
+				 "UPDATE registrations SET result = NULL, delivered_wall = NULL WHERE result "
+				 "= %lld;"
 				 "DELETE FROM results WHERE id = %lld",
 				 (long long)loaded->id, (long long)loaded->id);
 			r = database_run(database, sql, ret_message);

@@ -28,6 +28,10 @@ struct database {
 	char boot[40];      /* of this boot; "": not known */
 };
 
+/* Which file was written to when something went wrong. */
+enum database_target { TO_LOG, TO_DATABASE };
+/* What SQLite answered, as a negative errno; 0: nothing is wrong. */
+int database_error(sqlite3 *sqlite, int code, enum database_target target);
 /* A sentence about what SQLite answered, and its errno. */
 int database_refuse(struct database *database, int code, char **ret_message);
 /* Statements that give nothing back. 0, or negative errno with a sentence. */

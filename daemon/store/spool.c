@@ -40,6 +40,7 @@ struct spool {
 	const struct spool_operations *operations;
 	void *context;
 	LIST_HEAD(spool_files, spool_file) files;
+	size_t n_files; /* of them, not counting those that only wait to be removed */
 	TAILQ_HEAD(stuck_files, spool_file) stuck; /* in the order in which they are tried again */
 	size_t n_full;                             /* of them, for want of space */
 	struct timer retry;                        /* armed while one is stuck */
@@ -228,6 +229,7 @@ static void file_free(struct spool_file *file)
 	spool_work_release(&file->work);
 	spool_chunks_drop(&file->gathered);
 	LIST_REMOVE(file, in_files);
+	file->spool->n_files -= !file->discarded;
 	free(file);
 }
 
@@ -239,12 +241,21 @@ static void tell_broken(struct spool *spool, int error)
 	spool->operations->broken(spool->context, error);
 }
 
+/* Few bodies need little memory. On a full disk all of them use what there is, so that what is small goes on
+ * as long as possible. */
+static size_t queue_limit(const struct spool *spool)
+{
+	if (spool->n_full || spool->suspended || spool->n_files >= SPOOL_QUEUE_MAX / SPOOL_FILE_QUEUE_MAX)
+		return SPOOL_QUEUE_MAX;
+	return (spool->n_files ? spool->n_files : 1) * SPOOL_FILE_QUEUE_MAX;
+}
+
 /* Last in a step: the callbacks may call whatever they like. */
 static void tell(struct spool *spool)
 {
 	bool full = spool->n_full > 0;
 
-	if (spool->congested && spool->queued < SPOOL_QUEUE_MAX / 2) {
+	if (spool->congested && spool->queued < queue_limit(spool) / 2) {
 		spool->congested = false;
 		spool->operations->congested(spool->context, false);
 	}
@@ -384,6 +395,7 @@ struct spool_file *spool_create(struct spool *spool, uint64_t id)
 	file->spool = spool;
 	TAILQ_INIT(&file->gathered);
 	LIST_INSERT_HEAD(&spool->files, file, in_files);
+	spool->n_files++;
 	if (!spool->broken && !spool->suspended)
 		submit(file);
 	return file;
@@ -424,7 +436,7 @@ int spool_append(struct spool_file *file, const char *data, size_t size)
 		size -= n;
 	}
 	go_on(file);
-	if (!spool->congested && spool->queued >= SPOOL_QUEUE_MAX) {
+	if (!spool->congested && spool->queued >= queue_limit(spool)) {
 		spool->congested = true;
 		spool->operations->congested(spool->context, true);
 	}
@@ -444,6 +456,7 @@ struct spool_file *spool_discard(struct spool_file *file)
 	if (!file)
 		return NULL;
 	file->discarded = true;
+	file->spool->n_files--;
 	file->spool->queued -= spool_chunks_drop(&file->gathered);
 	set_wait(file, WAIT_NOTHING);
 	if (!file->in_flight) { /* what is, is looked after when it returns */

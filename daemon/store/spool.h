@@ -20,12 +20,14 @@
 struct spool;
 struct spool_file;
 
-#define SPOOL_THRESHOLD ((size_t)64 * 1024)        /* bodies up to this size are rows */
-#define SPOOL_QUEUE_MAX ((size_t)16 * 1024 * 1024) /* bytes waiting to be written, over all files */
-#define SPOOL_NAME_SIZE 17                         /* of a file's name, with its NUL */
+#define SPOOL_THRESHOLD      ((size_t)64 * 1024)        /* bodies up to this size are rows */
+#define SPOOL_QUEUE_MAX      ((size_t)16 * 1024 * 1024) /* bytes waiting to be written, over all files */
+/* ... and for each of them, as long as the disk takes what it is given. */
+#define SPOOL_FILE_QUEUE_MAX ((size_t)2 * 1024 * 1024)
+#define SPOOL_NAME_SIZE      17 /* of a file's name, with its NUL */
 
 struct spool_operations {
-	/* SPOOL_QUEUE_MAX is reached (told from inside spool_append()): take nothing more in; or half of it
+	/* As much waits as may (told from inside spool_append()): take nothing more in; or half of it
 	 * is free again. This and all others: never from inside a call of this interface. */
 	void (*congested)(void *context, bool congested);
 	/* The disk has no space for what waits; or all of that has been written. */

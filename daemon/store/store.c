@@ -311,13 +311,14 @@ static void submit(struct store *store)
 	worker_submit(store->committer, &batch->job);
 }
 
-/* What nobody waits for is tried again with the next batch. */
+/* What nobody waits for is tried again with the next batch, in front of what came later. */
 static void keep_lazy_rows(struct store *store, struct batch *batch)
 {
-	struct rows failed = STAILQ_HEAD_INITIALIZER(failed);
+	struct rows failed = STAILQ_HEAD_INITIALIZER(failed), later = STAILQ_HEAD_INITIALIZER(later);
 	struct row *row;
 
 	STAILQ_CONCAT(&failed, &batch->rows);
+	STAILQ_CONCAT(&later, &store->open->rows);
 	while ((row = STAILQ_FIRST(&failed))) {
 		STAILQ_REMOVE_HEAD(&failed, next);
 		if (row->kind == ROW_REMOVE_RESULT || row->kind == ROW_DELIVERED)
@@ -325,6 +326,7 @@ static void keep_lazy_rows(struct store *store, struct batch *batch)
 		else
 			STAILQ_INSERT_TAIL(&batch->rows, row, next);
 	}
+	STAILQ_CONCAT(&store->open->rows, &later);
 }
 
 static void finish_removals(struct store *store, const struct batch *batch)
@@ -475,7 +477,9 @@ static bool is_there(void *context, uint64_t id, uint64_t size)
 		if (file->id != id)
 			continue;
 		file->named = file->size >= size;
-		return file->named;
+		if (file->named)
+			return true;
+		break; /* it is of no use, and goes */
 	}
 	log_warning("store", "the body of result %llu is missing: it is asked for again",
 		    (unsigned long long)id);

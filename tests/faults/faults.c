@@ -4,13 +4,21 @@
  *
  * README
  *
- *   LD_PRELOAD=…/libtinkex_faults.so     and, for a program with AddressSanitizer in it,
- *   ASAN_OPTIONS=verify_asan_link_order=0, because then another library is loaded before its runtime
- *   TINKEX_FAULTS_DIR       the directory under test, absolute and without symbolic links. Calls about
- * anything else pass untouched. It need not exist yet. TINKEX_FAULTS_CONTROL   a file with rules (rules.h):
- * which call, how the n-th of them ends. Made by tests/integration/faults.py, which also arms and reads rules
- * while the program runs. TINKEX_FAULTS_RECORD    a log, outside the directory, of every call that changed it
- * (record.h), from which tests/integration/power_loss.py makes what a power failure could have left.
+ * In the environment of the program:
+ *
+ * - LD_PRELOAD: the path of libtinkex_faults.so.
+ *
+ * - ASAN_OPTIONS=verify_asan_link_order=0, if the program has AddressSanitizer in it, because then another
+ *   library is loaded before its runtime.
+ *
+ * - TINKEX_FAULTS_DIR: the directory under test, absolute and without symbolic links. Calls about anything
+ *   else pass untouched. It need not exist yet.
+ *
+ * - TINKEX_FAULTS_CONTROL: a file with rules (rules.h): which call, and how the n-th of them ends. It is made
+ *   by tests/integration/faults.py, which also arms and reads rules while the program runs.
+ *
+ * - TINKEX_FAULTS_RECORD: a log, outside the directory, of every call that changed it (record.h), from which
+ *   tests/integration/power_loss.py makes what a power failure could have left.
  *
  * Which calls: all that tinkexd and libsqlite3 make. libsqlite3 calls libc through its dynamic symbols (`nm
  * -D` shows which), so what a preloaded library defines is what it gets: open64, read, write, pread64,
@@ -18,7 +26,7 @@
  * stand before the sanitizer's own, whose checks of the buffers are then not made.
  *
  * What it does not see: stdio and whatever else libc does by itself, stores into a shared mapping,
- * copy_file_range and its like, and system calls made without libc. Power_loss.py can compare what a
+ * copy_file_range and its like, and system calls made without libc. power_loss.py can compare what a
  * recording amounts to with the directory, and so finds out. Only one mapping is expected, SQLite's -shm: it
  * is not recorded, because it is only an index of the -wal in memory that processes share. SQLite never syncs
  * it, and the first to open a database after a crash empties it and builds it again from the -wal. Any other

@@ -5,7 +5,7 @@
     print(run.summary())
 
 Each life of the daemon ends by one of ENDS: SIGKILL at a random moment after it answers, SIGKILL while it starts, or (rarely)
-SIGTERM; and, with Points, at a named point of its own doing (crash_points.py). Clients (crash_clients.py) work all the time; what they learn
+SIGTERM; or at a named point of its own doing (crash_points.py). Clients (crash_clients.py) work all the time; what they learn
 stands in the ledger (crash_ledger.py), and each life is compared with it, by list, collect and status, while it lasts.
 
 All random choices follow from the seed. The moments at which threads and processes get their turns do not: a run with the
@@ -23,7 +23,7 @@ from crash_clients import Connector, Gone, LibraryClient, RawClient, note_outcom
 from crash_ledger import Ledger, Violation
 from crash_points import CRASH_POINTS
 from crash_work import SHARED, Work
-from daemon import WAIT_SECONDS, CallError, Daemon, Peer, wait_for
+from daemon import WAIT_SECONDS, CallError, Daemon, wait_for
 from faults import Faults
 from sim import Sim
 from users import UIDS, open_to_all
@@ -36,7 +36,7 @@ EARLY_MAX = 12  # at the how-manyth occurrence, at most
 NTH_MAX = {"during-commit": 20, "during-commit-torn": 20, "before-commit": 8, "after-commit-before-reply": 8,
            "spool-half-written": 6}  # of the others; else 2
 ENDS = {"killed": 78, "killed at start": 17, "stopped": 5}  # in percent
-UNCHECKED_MAX = 3  # so many lives may end before they were compared; the next one waits for it
+UNCHECKED_MAX = 2  # so many lives may end before they were compared; the next one waits for it
 PAGE = 1000
 SAMPLE = 8  # outcomes that are read back in each life, of each user
 LARGE = 64 * 1024
@@ -94,7 +94,8 @@ class Points:
         name = random_.choice(sorted(CRASH_POINTS))
         early = name.startswith(EARLY)
         nth = random_.randint(1, EARLY_MAX if early else NTH_MAX.get(name, 2))
-        return Plan("killed", share, f"{name}", CRASH_POINTS[name](nth), early)
+        end = "stopped" if "checkpoint" in name else "killed"  # the last checkpoint is that of the stop
+        return Plan(end, share, name, CRASH_POINTS[name](nth), early)
 
     def arm(self, plan):
         self.slot = self.faults.arm(plan.rule)
@@ -128,6 +129,7 @@ class CrashRun:
         self.daemon = CrashDaemon(self.sim.url, endpoint={"backoff_initial": "20ms", "backoff_max": "60ms"},
                                   daemon={"socket_mode": "0666"})
         open_to_all(self.daemon)
+        self.client_environment = self.daemon.environment()
         self.points = Points(self.daemon.state_dir)
         self.daemon.env.update(self.points.faults.environment())
         self.connectors = {uid: Connector(self.daemon.socket_path, uid) for uid in self.users}
@@ -219,7 +221,8 @@ class CrashRun:
 
     def live_and_check(self, plan):
         """Compares this life with the ledger while the clients work, and while its time lasts."""
-        end = time.monotonic() + (POINT_SECONDS if plan.point else WINDOW_SECONDS * plan.share)
+        seconds = POINT_SECONDS if plan.point and plan.end == "killed" else WINDOW_SECONDS * plan.share
+        end = time.monotonic() + seconds
         must = self.unchecked >= UNCHECKED_MAX and not plan.point
         process = self.daemon.process
         timer = None
@@ -253,9 +256,10 @@ class CrashRun:
         self.send_end(process, plan)
         code = process.wait(WAIT_SECONDS)
         was_reached = self.points.disarm()
+        expected = 0 if plan.end == "stopped" and not was_reached else -signal.SIGKILL
         log = self.daemon.new_log()
-        if code != (0 if plan.end == "stopped" else -signal.SIGKILL) or "Sanitizer" in log or "runtime error" in log:
-            self.ledger.violate(None, f"the daemon ended with {code} ({plan}):\n{log[-6000:]}")
+        if code != expected or "Sanitizer" in log or "runtime error" in log:
+            self.ledger.violate(None, f"the daemon ended with {code}, expected {expected} ({plan}):\n{log[-6000:]}")
         name = f"point {plan.point}{'' if was_reached else ' (not reached)'}" if plan.point else plan.end
         self.ends[name] = self.ends.get(name, 0) + 1
         if self.ledger.violations:
@@ -314,8 +318,7 @@ class CrashRun:
         returned = [entry for entry in self.ledger.of(uid) if entry.outcome and entry.ack_sent is None]
         if everything:
             return [entry.request_id for entry in returned]
-        self.random_check = random.Random(f"{self.seed}/{uid}/{self.ledger.life}")
-        self.random_check.shuffle(returned)
+        random.Random(f"{self.seed}/{uid}/{self.ledger.life}").shuffle(returned)
         large = [entry for entry in returned if entry.outcome.size > LARGE][:N_LARGE]
         small = [entry for entry in returned if entry.outcome.size <= LARGE][:SAMPLE - len(large)]
         return [entry.request_id for entry in large + small]
@@ -327,8 +330,7 @@ class CrashRun:
             accept_fd = bool((self.ledger.life + first // SAMPLE) % 2)
             results = wire.call("collect", request_ids=ids[first:first + SAMPLE], accept_fd=accept_fd)["results"]
             for outcome in results:
-                if not note_outcome(self.ledger, uid, since, outcome) and outcome["ok"] is None:
-                    continue
+                note_outcome(self.ledger, uid, since, outcome)
             self.ledger.count("outcomes read back", len(results))
 
     def check_status(self, wire, uid):

@@ -20,6 +20,7 @@
  *	open ID STATE                         it has not ended
  *	unknown ID                            there is no such registration
  *	acked ID, cancelled ID                answered
+ *	shutdown COMMAND                      the daemon was going down: nothing is known
  *	trouble TEXT                          what must not happen
  *	done                                  the command is carried out
  */
@@ -52,7 +53,10 @@ static struct command command_parse(char *line)
 
 static void tell_call_error(const tinkex_client *client, const char *what, int error)
 {
-	printf("trouble %s: %s: %s\n", what, tinkex_strerror(error), tinkex_error_text(client));
+	if (error == TINKEX_ESHUTDOWN)
+		printf("shutdown %s\n", what);
+	else
+		printf("trouble %s: %s: %s\n", what, tinkex_strerror(error), tinkex_error_text(client));
 }
 
 static void tell_failure(const tinkex_result *result)

@@ -269,7 +269,8 @@ class Client(threading.Thread):
 
 
 class RawClient(Client):
-    actions = {"register": 4, "wait": 6, "collect": 3, "page": 1, "acknowledge": 4, "cancel": 1, "look": 2, "again": 1, "leave": 1}
+    actions = {"register": 4, "wait": 6, "collect": 3, "page": 1, "acknowledge": 4, "cancel": 1, "look": 2, "again": 1,
+               "leave": 1}
 
     def work(self):
         while not self.stopping.is_set():
@@ -439,7 +440,7 @@ class LibraryClient(Client):
     def __init__(self, run, name, uid):
         super().__init__(run, name, uid)
         self.process = subprocess.Popen([binary("TINKEX_CRASH_CLIENT"), run.daemon.socket_path], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=run.daemon.environment())
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=run.client_environment)
 
     def work(self):
         while not self.stopping.is_set():
@@ -464,6 +465,8 @@ class LibraryClient(Client):
             fact, *words = line.split()
             if fact == "done":
                 return
+            if fact == "shutdown":
+                continue
             if fact == "trouble":
                 self.ledger.violate(self.ledger.get(self.uid, words[0]) or entries[0], f"libtinkex, at {self.doing}: {line}")
             self.note(name, since, fact, *words)
@@ -491,7 +494,7 @@ class LibraryClient(Client):
             raise ValueError(f"crash_client says {fact}")
 
     def register(self):
-        entries = self.fresh()
+        entries = [e for e in self.entries if not e.registered] or self.fresh()
         if entries:
             self.command(self.ledger.mark(), "register", entries)
 

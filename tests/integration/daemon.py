@@ -17,6 +17,7 @@ import tempfile
 import time
 
 WAIT_SECONDS = 60  # nothing here waits longer; a loaded machine is slow, not broken
+FDS_PER_LINE = 16  # most descriptors that come with one line
 KEY = "tml-integration-test-key-0123456789"
 
 
@@ -51,7 +52,8 @@ class CallError(Exception):
 
 
 class Peer:
-    """One connection. call() pairs replies with calls by their ids; notifications gather in .notifications.
+    """One connection. call() pairs replies with calls by their ids; notifications gather in .notifications, descriptors,
+    which come to calls with accept_fd, in .fds, in the order of the outcomes that have one: body() takes them from there.
 
     `connected`: a socket that somebody else has connected, in place of a path.
     """
@@ -66,6 +68,7 @@ class Peer:
             self.socket.close()
             raise
         self.buffer = b""
+        self.fds = []
         self.last_id = 0
         self.notifications = []
         self.replies = {}
@@ -78,17 +81,27 @@ class Peer:
 
     def close(self):
         self.socket.close()
+        while self.fds:
+            os.close(self.fds.pop())
 
     def send_raw(self, data):
         self.socket.sendall(data.encode() if isinstance(data, str) else data)
 
+    def receive(self):
+        """Some bytes, at least one; none at the end of the stream."""
+        try:
+            data, fds, flags, _ = socket.recv_fds(self.socket, 1 << 20, FDS_PER_LINE, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            return b""
+        self.fds += fds
+        if flags & socket.MSG_CTRUNC:
+            raise OSError("descriptors were lost")
+        return data
+
     def read_raw(self):
         """The next line without its LF, as bytes; None at the end of the stream."""
         while b"\n" not in self.buffer:
-            try:
-                data = self.socket.recv(1 << 20)
-            except ConnectionResetError:
-                data = b""
+            data = self.receive()
             if not data:
                 return None
             self.buffer += data
@@ -99,7 +112,7 @@ class Peer:
         """Like read_raw(), without searching from the beginning each time: for results of many megabytes."""
         parts, total = [self.buffer], len(self.buffer)
         while b"\n" not in parts[-1]:
-            data = self.socket.recv(1 << 20)
+            data = self.receive()
             if not data:
                 return None
             parts.append(data)
@@ -144,6 +157,20 @@ class Peer:
     def outcome(self, request_id, **params):
         """await of one future; its outcome."""
         return self.call("await", request_id=request_id, **params)["results"][0]
+
+    def body(self, outcome):
+        """The bytes that came by descriptor for this outcome. To be asked for each that has "fd", in their order."""
+        fd = self.fds.pop(0)
+        try:
+            parts, at, end = [], outcome["offset"], outcome["offset"] + outcome["size"]
+            while at < end:
+                parts.append(os.pread(fd, min(end - at, 1 << 20), at))
+                if not parts[-1]:
+                    raise EOFError("the file is shorter than the daemon says")
+                at += len(parts[-1])
+            return b"".join(parts)
+        finally:
+            os.close(fd)
 
     def at_end(self):
         """Reads up to the end of the stream: everything that still came, decoded."""

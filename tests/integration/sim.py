@@ -37,8 +37,8 @@ def binary():
     return path
 
 
-def generated_body(request_id, size):
-    """The bytes of an answer with "size": computed here, not asked for."""
+def generated_pieces(request_id, size):
+    """The bytes of an answer with "size", about a megabyte at a time: computed here, not asked for."""
     if size < BODY_MIN:
         raise ValueError("a generated body has at least %d bytes" % BODY_MIN)
     state = 0xCBF29CE484222325
@@ -53,8 +53,17 @@ def generated_body(request_id, size):
         words.append("%016x" % (z ^ (z >> 31)))
     pattern = "".join(words)
     length = size - BODY_MIN
-    pad = "".join("%016x%s" % (block, pattern) for block in range((length + 1023) // 1024))[:length]
-    return ('{"type":"sample","pad":"%s"}' % pad).encode()
+    yield b'{"type":"sample","pad":"'
+    for first in range(0, (length + 1023) // 1024, 1024):
+        left = length - first * 1024
+        blocks = min(1024, (left + 1023) // 1024)
+        yield "".join("%016x%s" % (block, pattern) for block in range(first, first + blocks))[:left].encode()
+    yield b'"}'
+
+
+def generated_body(request_id, size):
+    """All of them."""
+    return b"".join(generated_pieces(request_id, size))
 
 
 class Sim:

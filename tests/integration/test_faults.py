@@ -90,6 +90,15 @@ class Case(unittest.TestCase):
         with open(os.path.join(directory or self.directory, name), "rb") as file:
             return file.read()
 
+    def transactions(self, directory):
+        with sqlite3.connect(os.path.join(directory, "tinkexd.db")) as db:
+            self.assertEqual(db.execute("pragma integrity_check").fetchone()[0], "ok")
+            found = [row[0] for row in db.execute("select id from t where id < 1000000 order by id")]
+            second = [row[0] - 1000000 for row in db.execute("select id from t where id > 1000000 order by id")]
+        db.close()
+        self.assertEqual(found, second)
+        return found
+
     def crashed(self, position, seed, base=None):
         """The directory after a power failure."""
         target = os.path.join(self.folder, "after")
@@ -291,15 +300,6 @@ class Kills(Case):
                 self.assertLessEqual(len(found), len(acknowledged) + 1)
                 if last:
                     self.assertEqual(found[-1], last)
-
-    def transactions(self, directory):
-        with sqlite3.connect(os.path.join(directory, "tinkexd.db")) as db:
-            self.assertEqual(db.execute("pragma integrity_check").fetchone()[0], "ok")
-            found = [row[0] for row in db.execute("select id from t where id < 1000000 order by id")]
-            second = [row[0] - 1000000 for row in db.execute("select id from t where id > 1000000 order by id")]
-        db.close()
-        self.assertEqual(found, second)
-        return found
 
 
 class PowerLoss(Case):
@@ -505,14 +505,10 @@ class PowerLoss(Case):
         """)
 
 
-class PowerLossOfSqlite(Kills):
+class PowerLossOfSqlite(Case):
     """The real thing: a database that was killed, restarted and checkpointed, cut off anywhere."""
 
     record = True
-
-    # Of Kills only transactions() is wanted.
-    test_before_after_and_in_the_middle = test_the_crash_points_of_a_commit = None
-    test_what_was_killed_before_a_sync_lets_the_next_start_go_on = None
 
     def run_transactions(self, number):
         """Runs them and kills the program at the end; (transaction, position that its commit had reached) of each."""

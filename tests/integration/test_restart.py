@@ -22,6 +22,7 @@ DATABASE = "tinkexd.db"
 MANY = 100_000
 BATCH = 1000
 MAX_IN_FLIGHT = 200
+READY_SECONDS = 10 if os.environ.get("TINKEX_SANITIZED") else 2  # of the optimised build
 SECRET = "hvs.a-secret-header-value"
 
 
@@ -113,10 +114,12 @@ class Waiting(Restarting):
     def test_command_line(self):
         """tinkexctl await, too."""
         self.register("a", [HELD, completed({"v": 1})])
+        before = self.outstanding()
         process = subprocess.Popen([binary("TINKEXCTL"), "await", "a"], text=True, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    env={**self.daemon.environment(), "TINKEXD_SOCKET": self.daemon.socket_path})
         self.addCleanup(self.end, process)
+        wait_for(lambda: self.outstanding() == before + 1, "it waits")
         self.sim.wait_polls("a", 1)
         self.restart()
         out, err = process.communicate(timeout=WAIT_SECONDS)
@@ -207,20 +210,25 @@ class Deadlines(Restarting):
 
 class Linked(Restarting):
     def test_can_be_linked_again(self):
-        """The connections are gone, and what they linked is still there; a new one links it, and ends it."""
+        """The connections are gone, and what they linked is still there; a new one links it. (That it has a minute for that is
+        shown under the virtual clock, tests/unit/core.)"""
         self.sim.script({"again": NEVER, "alone": NEVER, "loose": NEVER})
         self.peer.call("register", request_ids=["again", "alone"], linked=True)
         self.peer.call("register", request_id="loose")
         self.restart()
+        item = self.register("again", linked=True)
+        self.assertIs(item["new"], False)
         for request_id, linked in (("again", True), ("alone", True), ("loose", False)):
             self.assertEqual((self.status(request_id)["linked"], self.status(request_id)["ok"]), (linked, None), request_id)
-        with self.daemon.connect() as other:
-            item = other.call("register", request_id="again", linked=True)["registrations"][0]
-            self.assertIs(item["new"], False)
-            self.assertIsNone(self.status("again")["ok"])
-            self.assertIs(self.status("again")["linked"], True)
-        self.assert_error(self.peer.outcome("again"), "cancelled")
-        self.assertIsNone(self.status("alone")["ok"], "it has a minute")
+
+    def test_can_be_let_loose(self):
+        """Registered again without `linked`, it is linked to nothing any more."""
+        self.register("a", NEVER, linked=True)
+        self.restart()
+        self.assertIs(self.register("a")["new"], False)
+        self.assertIs(self.status("a")["linked"], False)
+        self.restart()
+        self.assertEqual((self.status("a")["linked"], self.status("a")["ok"]), (False, None))
 
 
 class Bodies(Restarting):
@@ -291,7 +299,8 @@ class Files(Restarting):
         self.register("a", [completed(1)])
         self.register("b", [{"size": LARGE}])
         self.register("c", NEVER)
-        self.assertEqual([outcome["ok"] for outcome in self.peer.call("await", request_ids=["a", "b"])["results"]], [True, True])
+        for request_id in ("a", "b"):
+            self.assertIs(self.peer.outcome(request_id)["ok"], True)
         self.assertEqual(self.sim.polls("a")[0]["headers"]["x-extra"], SECRET)
         self.assert_files()
         self.restart()
@@ -309,32 +318,49 @@ class Files(Restarting):
 
 
 class Many(Restarting):
-    endpoint = {"max_in_flight": MAX_IN_FLIGHT}
+    endpoint = {"max_in_flight": MAX_IN_FLIGHT, "max_connections": MAX_IN_FLIGHT, "backoff_initial": "60s",
+                "backoff_max": "60s"}
 
-    def register_many(self):
-        self.sim.script({"*": NEVER})
-        ids = [f"many-{k}" for k in range(MANY)]
-        calls = [self.peer.send("register", request_ids=ids[k:k + BATCH]) for k in range(0, MANY, BATCH)]
-        self.assertEqual(sum(item["new"] for call in calls for item in self.peer.reply(call)["registrations"]), MANY)
+    def register_many(self, n):
+        ids = [f"many-{k}" for k in range(n)]
+        new = 0
+        for first in range(0, n, BATCH):
+            items = self.peer.call("register", request_ids=ids[first:first + BATCH])["registrations"]
+            new += sum(item["new"] for item in items)
+        self.assertEqual(new, n)
 
-    def test_a_hundred_thousand(self):
-        with open(binary("TINKEXD"), "rb") as file:
-            limit = 10 if b"__asan_init" in file.read() else 5
-        self.register_many()
+    def start_again(self):
+        """A kill and a start: how long that took, in seconds. Only polls after it are on record."""
         self.daemon.kill()
         self.sim.reset(keep_scripts=True)
         begin = time.monotonic()
         self.daemon.start()
-        ready = time.monotonic() - begin
+        return time.monotonic() - begin
+
+    def test_a_hundred_thousand(self):
+        """Ready in 2 s, and never more polls at once than may be."""
+        self.sim.script({"*": NEVER})
+        self.register_many(MANY)
+        ready = self.start_again()
         stats = self.sim.wait_for(lambda stats: stats["in_flight"] >= MAX_IN_FLIGHT)
-        self.assertLessEqual(stats["max_in_flight"], MAX_IN_FLIGHT)
-        times = [poll["t_ms"] for poll in self.sim.polls(brief=True)]
-        at_once = sum(t <= times[0] + 100 for t in times)
-        print(f"\n{MAX_IN_FLIGHT} of {MANY} registrations: ready after {ready * 1000:.0f} ms; {at_once} polls in the first 100 ms, "
-              f"all {MAX_IN_FLIGHT} after {times[-1] - times[0]:.0f} ms", flush=True)
-        self.assertLess(ready, limit)
+        print(f"\n{MANY} registrations: ready after {ready * 1000:.0f} ms")
+        self.assertEqual(stats["max_in_flight"], MAX_IN_FLIGHT)
+        self.assertLess(ready, READY_SECONDS)
         gauges = self.daemon.call("stats")["gauges"]
         self.assertEqual(sum(gauges["futures"].values()), MANY, gauges)
+
+    def test_spread_out(self):
+        """The first polls come one by one, although all were overdue."""
+        self.sim.script({"*": [{**PENDING, "repeat": True}]})
+        self.register_many(BATCH)
+        self.sim.wait_for(lambda stats: stats["answered"] >= BATCH)
+        self.start_again()
+        self.sim.wait_for(lambda stats: stats["answered"] >= BATCH)
+        times = [poll["t_ms"] for poll in self.sim.polls(brief=True)]
+        at_once = sum(t <= times[0] + 100 for t in times)
+        print(f"\n{BATCH} registrations: {at_once} polls in the first 100 ms, all of them in {times[-1] - times[0]:.0f} ms")
+        self.assertLess(at_once, BATCH / 4)
+        self.assertGreater(times[BATCH - 1] - times[0], 1000)
 
 
 class Refused(unittest.TestCase):

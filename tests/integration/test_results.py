@@ -240,7 +240,7 @@ class FiftyMegabytes(Large):
     SIZE = 50 * MIB
 
     def test_two_peers_at_once(self):
-        """One copy of the body serves both, and whoever asks for something small meanwhile gets it at once."""
+        """The body comes from the disk for both, and whoever asks for something small meanwhile gets it at once."""
         fork = multiprocessing.get_context("fork")
         done, (ours, theirs) = fork.Event(), fork.Pipe()
         pinger = fork.Process(target=ping_until, args=(self.daemon.socket_path, done, theirs))
@@ -263,8 +263,8 @@ class FiftyMegabytes(Large):
         self.assertEqual(len(lines), 2)
         for line in lines:
             self.check(line)
-        self.assertGreater(grown, self.SIZE * 0.9, "else this measures nothing")
-        self.assertLess(grown, self.SIZE * (2.5 if sanitized() else 1.5) + 4 * MIB)
+        if not sanitized():  # else what was freed counts, too
+            self.assertLess(grown, 16 * MIB)
         self.assertGreater(len(took), 20)
         self.assertLess(statistics.median(took), 0.1)
         self.assertLess(max(took), 10 if sanitized() else 2)

@@ -11,6 +11,7 @@
 
 #include "core/alloc.h"
 #include "core/waiter.h"
+#include "disk.h"
 #include "ipc/listener.h"
 #include "proto/attributes.h"
 #include "proto/json_text.h"
@@ -205,7 +206,6 @@ struct stage *stage_new(void)
 		.instance = "0123456789abcdef0123456789abcdef",
 		.started = loop_now(stage->loop),
 		.inline_result_bytes = 65536,
-		.max_registrations_per_uid = 5000,
 		.upstream_status = upstream_status,
 	};
 	stage_set_endpoints(stage, 3);
@@ -218,6 +218,7 @@ struct stage *stage_new(void)
 void stage_free(struct stage *stage)
 {
 	peers_release(&stage->peers);
+	disk_free(stage->disk);
 	registry_free(stage->registry);
 	scheduler_free(stage->scheduler);
 	for (size_t i = 0; i < ARRAY_LEN(stage->endpoints); i++)
@@ -258,12 +259,10 @@ static struct future *polled_future(struct stage *stage, const char *request_id)
 	}
 }
 
-static void answer(struct stage *stage, struct future *future, struct outcome *outcome, struct blob *body)
+/* `result` is taken over; NULL: it failed. */
+static void answer(struct stage *stage, struct future *future, struct outcome *outcome, struct result *result)
 {
-	struct poll_report report = {
-		.wall = loop_wall(stage->loop),
-		.result = body ? result_ok(outcome->content, body, loop_wall(stage->loop)) : NULL,
-	};
+	struct poll_report report = {.wall = loop_wall(stage->loop), .result = result};
 
 	scheduler_poll_done(stage->scheduler, future->id, outcome, &report, loop_now(stage->loop));
 	result_unref(report.result);
@@ -271,18 +270,23 @@ static void answer(struct stage *stage, struct future *future, struct outcome *o
 	stage_turn(stage);
 }
 
-void stage_complete_body(struct stage *stage, const char *request_id, enum content_kind content, char *body,
-			 size_t size)
+void stage_end(struct stage *stage, const char *request_id, struct result *result)
 {
 	struct outcome outcome = {
 		.kind = OUTCOME_COMPLETED,
 		.status = 200,
-		.content = content,
-		.result = {0, size},
+		.content = result->content,
+		.result = {0, (size_t)result->size},
 		.retry_after = -1,
 	};
 
-	answer(stage, polled_future(stage, request_id), &outcome, blob_take(body, size));
+	answer(stage, polled_future(stage, request_id), &outcome, result);
+}
+
+void stage_complete_body(struct stage *stage, const char *request_id, enum content_kind content, char *body,
+			 size_t size)
+{
+	stage_end(stage, request_id, result_ok(content, blob_take(body, size), loop_wall(stage->loop)));
 }
 
 void stage_complete(struct stage *stage, const char *request_id, const char *json)
@@ -329,6 +333,8 @@ void client_free(struct client *client)
 		return;
 	if (client->fd >= 0)
 		close(client->fd);
+	while (client->n_fds)
+		close(client->fds[--client->n_fds]);
 	free(client->data);
 	free(client);
 }
@@ -366,9 +372,33 @@ void client_say(struct client *client, const char *format, ...)
 	free(line);
 }
 
+static void take_fds(struct client *client, struct msghdr *message)
+{
+	ck_assert_int_eq(message->msg_flags & MSG_CTRUNC, 0);
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+		size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		ck_assert_int_eq(header->cmsg_type, SCM_RIGHTS);
+		ck_assert_uint_le(client->n_fds + n, ARRAY_LEN(client->fds));
+		memcpy(client->fds + client->n_fds, CMSG_DATA(header), n * sizeof(int));
+		client->n_fds += n;
+	}
+}
+
 /* Takes what is there; false: nothing was. */
 static bool receive(struct client *client)
 {
+	union {
+		char bytes[CMSG_SPACE(16 * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec range;
+	struct msghdr message = {
+		.msg_iov = &range,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
 	ssize_t got;
 
 	if (client->capacity - client->size < 65536) {
@@ -376,10 +406,15 @@ static bool receive(struct client *client)
 		client->data = realloc(client->data, client->capacity);
 		ck_assert_ptr_nonnull(client->data);
 	}
-	got = recv(client->fd, client->data + client->size, client->capacity - client->size, MSG_DONTWAIT);
-	if (got > 0)
+	range = (struct iovec){client->data + client->size, client->capacity - client->size};
+	if (client->step && range.iov_len > client->step)
+		range.iov_len = client->step;
+	got = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (got > 0) {
 		client->size += (size_t)got;
-	else if (got == 0 || errno == ECONNRESET)
+		take_fds(client, &message);
+	}
+	if (got == 0 || (got < 0 && errno == ECONNRESET))
 		client->over = true;
 	return got > 0;
 }

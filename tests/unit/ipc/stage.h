@@ -41,6 +41,11 @@ struct stage {
 	bool dirty;         /* something is in it */
 	bool store_stopped; /* nothing settles */
 	bool store_fails;   /* what settles was not stored */
+	/* see disk.h */
+	struct disk *disk; /* NULL: all results are in memory */
+	unsigned n_lost;   /* bodies that could not be read, and the last of them */
+	uint64_t lost_id;
+	int lost_error;
 };
 
 struct stage *stage_new(void);
@@ -54,6 +59,8 @@ void stage_set_endpoints(struct stage *stage, size_t n);
 void stage_complete(struct stage *stage, const char *request_id, const char *json);
 void stage_complete_body(struct stage *stage, const char *request_id, enum content_kind content, char *body,
 			 size_t size);
+/* ... with this result, which is taken over. */
+void stage_end(struct stage *stage, const char *request_id, struct result *result);
 void stage_fail(struct stage *stage, const char *request_id, const char *message, const char *data);
 /* ALICE's or somebody's registration on "default"; NULL: none. */
 struct registration *stage_find(struct stage *stage, uid_t uid, const char *request_id);
@@ -63,7 +70,10 @@ struct client {
 	int fd;
 	char *data; /* received, not yet taken */
 	size_t size, capacity;
-	bool over; /* the daemon closed */
+	bool over;    /* the daemon closed */
+	size_t step;  /* reads at most so much at once; 0: all that is there */
+	int fds[400]; /* owned: descriptors that came and were not taken */
+	size_t n_fds;
 };
 
 struct client *client_new(struct stage *stage, uid_t uid);

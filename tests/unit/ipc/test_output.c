@@ -70,7 +70,7 @@ START_TEST(text_is_joined_and_counted)
 	struct output output;
 	struct buffer got = BUFFER_INIT(SIZE_MAX);
 
-	output_init(&output);
+	output_init(&output, NULL, NULL, NULL, NULL);
 	ck_assert(output_empty(&output));
 	queue_text(&output, "one\n");
 	queue_text(&output, "two\n");
@@ -85,29 +85,56 @@ END_TEST
 
 START_TEST(bodies_are_referenced_not_copied)
 {
-	struct result *body = make_body(300000);
+	struct result *body = make_body(300000), *other = make_body(10);
 	struct buffer got = BUFFER_INIT(SIZE_MAX);
 	struct output output;
 	struct line line;
 
-	output_init(&output);
+	output_init(&output, NULL, NULL, NULL, NULL);
 	line_init(&line);
 	buffer_puts(&line.text, "<");
-	line_splice(&line, body, body->body->data, body->body->size, false);
+	line_splice(&line, body, false);
 	buffer_puts(&line.text, "|");
-	line_splice(&line, body, body->body->data + 1, 10, false);
+	line_splice(&line, other, false);
 	buffer_puts(&line.text, ">");
 	ck_assert_int_eq(output_put(&output, &line), 0);
 	ck_assert_uint_eq(output.text, 3);
-	ck_assert_uint_eq(body->refs, 3);
+	ck_assert_uint_eq(body->refs, 2);
 	pass(&output, 5000, &got);
 	ck_assert_uint_eq(body->refs, 1);
 	ck_assert_uint_eq(got.size, 300013);
 	ck_assert_mem_eq(got.data + 1, body->body->data, 300000);
-	ck_assert_mem_eq(got.data + 300002, body->body->data + 1, 10);
+	ck_assert_mem_eq(got.data + 300002, other->body->data, 10);
 	ck_assert_int_eq(got.data[300012], '>');
 	buffer_release(&got);
 	result_unref(body);
+	result_unref(other);
+}
+END_TEST
+
+/* The queue has its own reference: what the result drops from memory afterwards is sent all the same. */
+START_TEST(a_body_may_be_dropped_from_its_result)
+{
+	struct result *body = make_body(300000);
+	struct blob *bytes = blob_ref(body->body);
+	struct buffer got = BUFFER_INIT(SIZE_MAX);
+	struct output output;
+	struct line line;
+
+	output_init(&output, NULL, NULL, NULL, NULL);
+	line_init(&line);
+	line_splice(&line, body, false);
+	body->id = 1;
+	result_chill(body);
+	ck_assert(result_is_cold(body));
+	ck_assert_int_eq(output_put(&output, &line), 0);
+	result_unref(body);
+	pass(&output, 5000, &got);
+	ck_assert_uint_eq(got.size, 300000);
+	ck_assert_mem_eq(got.data, bytes->data, 300000);
+	ck_assert_uint_eq(bytes->refs, 1);
+	blob_unref(bytes);
+	buffer_release(&got);
 }
 END_TEST
 
@@ -129,10 +156,10 @@ START_TEST(base64_is_the_same_in_any_steps)
 			struct output output;
 			struct line line;
 
-			output_init(&output);
+			output_init(&output, NULL, NULL, NULL, NULL);
 			line_init(&line);
 			buffer_puts(&line.text, "before ");
-			line_splice(&line, body, body->body->data, body->body->size, true);
+			line_splice(&line, body, true);
 			buffer_puts(&line.text, " after");
 			ck_assert_int_eq(output_put(&output, &line), 0);
 			pass(&output, steps[k], &got);
@@ -156,12 +183,12 @@ START_TEST(receipts_are_told_when_all_before_is_written)
 	int fds[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	output_init(&output);
+	output_init(&output, NULL, NULL, NULL, NULL);
 	line_init(&line);
 	buffer_puts(&line.text, "short\n");
 	line.receipt = &first.receipt;
 	ck_assert_int_eq(output_put(&output, &line), 0);
-	line_splice(&line, body, body->body->data, body->body->size, false);
+	line_splice(&line, body, false);
 	line.receipt = &second.receipt;
 	ck_assert_int_eq(output_put(&output, &line), 0);
 	ck_assert_int_eq(output_write(&output, fds[0], &progress), 0);
@@ -198,14 +225,14 @@ START_TEST(many_segments_take_several_writes)
 	struct result *body = make_body(5);
 	struct output output;
 
-	output_init(&output);
+	output_init(&output, NULL, NULL, NULL, NULL);
 	for (int i = 0; i < 500; i++) {
 		struct line line;
 
 		line_init(&line);
 		buffer_printf(&line.text, "%d:", i);
 		buffer_printf(&expected, "%d:", i);
-		line_splice(&line, body, body->body->data, 5, false);
+		line_splice(&line, body, false);
 		buffer_append(&expected, body->body->data, 5);
 		buffer_puts(&line.text, "\n");
 		buffer_puts(&expected, "\n");
@@ -228,7 +255,7 @@ START_TEST(a_closed_socket_is_an_error_and_no_signal)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	close(fds[1]);
-	output_init(&output);
+	output_init(&output, NULL, NULL, NULL, NULL);
 	queue_text(&output, "to nobody\n");
 	ck_assert_int_eq(output_write(&output, fds[0], &progress), -EPIPE);
 	output_release(&output);
@@ -251,6 +278,7 @@ START_TEST(text_has_a_maximum)
 }
 END_TEST
 
-SUITE("output", text_is_joined_and_counted, bodies_are_referenced_not_copied, base64_is_the_same_in_any_steps,
+SUITE("output", text_is_joined_and_counted, bodies_are_referenced_not_copied,
+      a_body_may_be_dropped_from_its_result, base64_is_the_same_in_any_steps,
       receipts_are_told_when_all_before_is_written, a_line_that_is_not_sent_tells_its_receipt,
       many_segments_take_several_writes, a_closed_socket_is_an_error_and_no_signal, text_has_a_maximum)

@@ -184,7 +184,7 @@ START_TEST(the_limit_per_user_is_said_item_by_item)
 	ask(alice, "{\"request_ids\":[\"a\",\"b\",\"c\",\"a\"]}",
 	    ITEMS("1", NEW("a") "," NEW("b") ",{\"request_id\":\"c\",\"error\":{\"code\":-32002,\"message\":"
 					     "\"~\",\"data\":{"
-					     "\"name\":\"limit_exceeded\",\"limit\":5000}}}," OLD("a")));
+					     "\"name\":\"limit_exceeded\",\"limit\":2}}}," OLD("a")));
 	end();
 }
 END_TEST

@@ -62,6 +62,27 @@ START_TEST(ack_is_answered_when_it_is_durable)
 }
 END_TEST
 
+/* Nobody is told that it is gone while it could still come back. */
+START_TEST(a_second_ack_waits_for_the_first)
+{
+	struct client *other;
+
+	begin();
+	other = client_new(stage, ALICE);
+	client_register(alice, "a");
+	stage_complete(stage, "a", "1");
+	stage->store_stopped = true;
+	client_say(alice, "{\"method\":\"ack\",\"params\":{\"request_id\":\"a\"}}");
+	client_expect_silence(alice);
+	client_say(other, "{\"id\":1,\"method\":\"ack\",\"params\":{\"request_id\":\"a\"}}");
+	client_expect_silence(other);
+	stage->store_stopped = false;
+	client_expect(other, ACKED("0", GONE("a")));
+	client_free(other);
+	end();
+}
+END_TEST
+
 START_TEST(an_ack_that_was_not_stored_has_not_happened)
 {
 	begin();
@@ -210,6 +231,6 @@ START_TEST(bad_calls_are_named)
 END_TEST
 
 SUITE("release", acks_are_counted_and_strangers_listed, ack_is_answered_when_it_is_durable,
-      an_ack_that_was_not_stored_has_not_happened, cancelling, cancel_while_it_is_being_registered,
-      a_cancelled_wait_ends, where_lets_go_of_all_that_match, a_thousand_at_a_time,
-      nobody_lets_go_of_anothers, bad_calls_are_named)
+      a_second_ack_waits_for_the_first, an_ack_that_was_not_stored_has_not_happened, cancelling,
+      cancel_while_it_is_being_registered, a_cancelled_wait_ends, where_lets_go_of_all_that_match,
+      a_thousand_at_a_time, nobody_lets_go_of_anothers, bad_calls_are_named)

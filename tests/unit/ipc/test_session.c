@@ -27,7 +27,7 @@ START_TEST(hello_says_who_is_there)
 		   OK("1",
 		      "{\"protocol\":1,\"server\":\"tinkexd/" TINKEX_VERSION
 		      "\",\"instance\":\"0123456789abcdef0123456789abcdef\",\"uid\":1000,"
-		      "\"features\":[\"stream\",\"abandon\",\"where\"],"
+		      "\"features\":[\"stream\",\"abandon\",\"where\",\"fd_results\"],"
 		      "\"limits\":{\"line_bytes\":1048576,\"futures_per_call\":1000,\"request_id_bytes\":512,"
 		      "\"metadata_bytes\":4096,\"outstanding_calls\":1024,\"inline_result_bytes\":65536}}"));
 	client_ask(alice, "{\"id\":2,\"method\":\"hello\"}", OK("2", "{\"protocol\":1,~}"));

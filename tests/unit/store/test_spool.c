@@ -428,6 +428,13 @@ END_TEST
 
 /* The bounded queue. */
 
+static bool is_full(void *context)
+{
+	struct here *here = context;
+
+	return strchr(here->told, 'F') != NULL;
+}
+
 START_TEST(congestion)
 {
 	struct here here;
@@ -438,8 +445,8 @@ START_TEST(congestion)
 		begin(&here, i);
 	run_until_held(&here);
 	for (unsigned i = 1; i <= 3; i++)
-		append(&here.bodies[i], SPOOL_QUEUE_MAX / 4);
-	append(&here.bodies[4], SPOOL_QUEUE_MAX / 4 - 1);
+		append(&here.bodies[i], SPOOL_FILE_QUEUE_MAX);
+	append(&here.bodies[4], SPOOL_FILE_QUEUE_MAX - 1);
 	ck_assert(!spool_congested(here.spool));
 	ck_assert_str_eq(here.told, "");
 	append(&here.bodies[4], 1);
@@ -464,19 +471,22 @@ static bool not_congested(void *context)
 	return !spool_congested(((struct here *)context)->spool);
 }
 
+/* Alone on a full disk it may use all of the queue. */
 START_TEST(half_is_free_again)
 {
 	struct here here;
 	struct body *slow;
 
 	here_init(&here);
-	disk_hold(DISK_OPENAT);
+	disk_set_space(0);
 	slow = begin(&here, 1);
-	run_until_held(&here);
-	append(slow, SPOOL_QUEUE_MAX);
-	ck_assert_str_eq(here.told, "C");
+	append(slow, SPOOL_FILE_QUEUE_MAX - 1);
+	world_run(&here.world, is_full, &here);
+	append(slow, SPOOL_QUEUE_MAX - SPOOL_FILE_QUEUE_MAX);
+	ck_assert_str_eq(here.told, "F");
+	append(slow, 1);
+	ck_assert_str_eq(here.told, "FC");
 	disk_set_space(SPOOL_QUEUE_MAX / 2); /* exactly a half is still too much */
-	disk_let_go();
 	world_run(&here.world, has_size, &(struct body){.here = &here, .id = 1, .size = SPOOL_QUEUE_MAX / 2});
 	ck_assert(spool_congested(here.spool));
 	disk_set_space(1);
@@ -495,9 +505,9 @@ START_TEST(congestion_ends_with_discarding)
 	here_init(&here);
 	disk_hold(DISK_PWRITEV);
 	body = begin(&here, 1);
-	append(body, SPOOL_QUEUE_MAX / 2);
+	append(body, SPOOL_FILE_QUEUE_MAX / 2);
 	run_until_held(&here);
-	append(body, SPOOL_QUEUE_MAX / 2);
+	append(body, SPOOL_FILE_QUEUE_MAX / 2);
 	ck_assert_str_eq(here.told, "C");
 	disk_set_space(0);
 	here.inside = true;
@@ -509,7 +519,7 @@ START_TEST(congestion_ends_with_discarding)
 	/* The count is exact: nothing is left in it. */
 	disk_hold(DISK_OPENAT);
 	body = begin(&here, 2);
-	append(body, SPOOL_QUEUE_MAX - 1);
+	append(body, SPOOL_FILE_QUEUE_MAX - 1);
 	ck_assert_str_eq(here.told, "Cc");
 	append(body, 1);
 	ck_assert_str_eq(here.told, "CcC");
@@ -520,13 +530,6 @@ START_TEST(congestion_ends_with_discarding)
 END_TEST
 
 /* A full disk. */
-
-static bool is_full(void *context)
-{
-	struct here *here = context;
-
-	return strchr(here->told, 'F') != NULL;
-}
 
 static bool not_full(void *context)
 {
@@ -566,6 +569,85 @@ static void never(void *context, struct timer *timer, int64_t now)
 	(void)timer;
 	(void)now;
 }
+
+static bool one_removed(void *context)
+{
+	(void)context;
+	return disk_count(DISK_UNLINKAT) == 1;
+}
+
+static bool two_removed(void *context)
+{
+	(void)context;
+	return disk_count(DISK_UNLINKAT) == 2;
+}
+
+static bool is_there(void *context)
+{
+	return size_of(context) == 0;
+}
+
+/* What arrives while the thread still tries stands behind what it could not write. */
+START_TEST(full_while_more_arrives)
+{
+	struct here here;
+	struct body *body;
+
+	here_init(&here);
+	disk_set_space(70000);
+	disk_hold(DISK_PWRITEV);
+	body = begin(&here, 1);
+	append(body, 200000);
+	run_until_held(&here);
+	append(body, 100000);
+	disk_let_go();
+	world_run(&here.world, is_full, &here);
+	append(body, 1);
+	finish(body);
+	disk_set_space(-1);
+	run_until_done(&here, 1);
+	check_body(body);
+	here_release(&here);
+}
+END_TEST
+
+/* While it is suspended only removals go on; then everything does, what was stuck as well. */
+START_TEST(suspended)
+{
+	struct here here;
+	unsigned writes;
+
+	here_init(&here);
+	timers_handle(loop_timers(here.world.loop), TIMER_SPOOL, never, NULL);
+	disk_set_space(10);
+	append(begin(&here, 1), 70000);
+	world_run(&here.world, is_full, &here);
+	begin(&here, 2);
+	world_run(&here.world, is_there, &here.bodies[2]);
+	spool_suspend(here.spool, true);
+	disk_set_space(-1);
+	writes = disk_count(DISK_PWRITEV);
+	append(&here.bodies[2], 80000);
+	append(begin(&here, 3), 90000);
+	begin(&here, 4);
+	for (unsigned i = 1; i <= 4; i++)
+		finish(&here.bodies[i]);
+	spool_remove(here.spool, 77); /* would have the stuck ones tried again */
+	world_run(&here.world, one_removed, NULL);
+	discard(begin(&here, 5));
+	world_run(&here.world, two_removed, NULL);
+	ck_assert_uint_eq(disk_count(DISK_PWRITEV), writes);
+	ck_assert_int_eq(size_of(&here.bodies[3]), -1);
+	ck_assert_uint_eq(here.n_done, 0);
+	spool_suspend(here.spool, true); /* it is */
+	spool_suspend(here.spool, false);
+	run_until_done(&here, 4);
+	for (unsigned i = 1; i <= 4; i++)
+		check_body(&here.bodies[i]);
+	ck_assert_str_eq(here.told, "Ff");
+	here_release(&here);
+}
+END_TEST
 
 static bool has_tried(void *context)
 {
@@ -725,6 +807,12 @@ START_TEST(broken_once_and_for_all)
 }
 END_TEST
 
+static bool third_is_synced(void *context)
+{
+	(void)context;
+	return disk_count(DISK_FSYNC) == 1;
+}
+
 START_TEST(broken_is_told_once)
 {
 	struct here here;
@@ -739,7 +827,11 @@ START_TEST(broken_is_told_once)
 		finish(&here.bodies[i]);
 	disk_let_go();
 	world_run(&here.world, is_broken, &here);
-	/* The third may have been synced well: nothing is finished any more all the same. */
+	/* The third has been synced well: nothing is finished any more all the same. */
+	world_run(&here.world, third_is_synced, &here);
+	spool_remove(here.spool, 77); /* behind it */
+	world_run(&here.world, one_removed, &here);
+	ck_assert_uint_eq(here.n_done, 0);
 	for (unsigned i = 1; i <= 3; i++)
 		discard(&here.bodies[i]);
 	expect_nothing_left(&here);
@@ -910,6 +1002,8 @@ int main(void)
 				      half_is_free_again,
 				      congestion_ends_with_discarding,
 				      full_and_recovered,
+				      full_while_more_arrives,
+				      suspended,
 				      removal_makes_space,
 				      discarded_while_full,
 				      full_in_other_words,
