@@ -38,7 +38,7 @@ struct commands {
 	int64_t started;          /* monotonic */
 	uint64_t inline_result_bytes;
 	struct reader *reader; /* NULL: all results are in memory */
-	bool stopping; /* new work is refused with shutting_down */
+	bool stopping;         /* new work is refused with shutting_down */
 	/* what only the edge knows of an endpoint; installed by the composition root (ipc must not reach into
 	 * upstream) */
 	void (*upstream_status)(void *context, const struct endpoint *endpoint, uint32_t *ret_connections,
