@@ -516,13 +516,16 @@ START_TEST(time_stands_still)
 	request.future = 4;
 	ck_assert(poller_start(world->poller, &request)); /* 4 comes while all are held */
 	received = world->metrics.bytes_received;
-	connection_answer_json(world->held[0], 200, "17");
-	connection_send(world->held[1], answer.data + answer_part, answer.size - answer_part);
+	connection_send(world->held[1], answer.data + answer_part, 256 * KIB);
 	world_run_for(3000);
 	ck_assert_uint_eq(world->metrics.bytes_received, received);
 	ck_assert_uint_eq(world->server->requests, 2);
 	ck_assert_uint_eq(world->n_done, 0);
 	poller_set_congested(world->poller, false);
+	world_run_for(100); /* the server has the rest of its time */
+	connection_answer_json(world->held[0], 200, "17");
+	answer_part += 256 * KIB;
+	connection_send(world->held[1], answer.data + answer_part, answer.size - answer_part);
 	world_until_done(4);
 	world_expect_result(1, "17");
 	for (uint64_t future = 2; future <= 4; future++)
