@@ -419,7 +419,7 @@ START_TEST(a_body_that_is_lost_is_asked_for_again)
 	SCRIPT(world, "a", {.body = "2", .held = SEC(1)});
 	ck_assert(world_run_to_end(world, others, SEC(1)));
 	registry_delivered(world->registry, mine, world->now);
-	registry_body_lost(world->registry, lost);
+	registry_body_lost(world->registry, lost, world->now);
 	ck_assert_int_eq(mine->phase, REGISTRATION_SAVING);
 	ck_assert_int_eq(mine->delivered, 0);
 	ck_assert(TAILQ_EMPTY(&mine->owner->delivered));
@@ -443,9 +443,26 @@ START_TEST(a_lost_body_that_the_server_has_forgotten_too_is_lost)
 	SCRIPT(world, "a", BODY("1"), STATUS(404, "{}"), STATUS(404, "{}"), STATUS(404, "{}"));
 	registration = world_register(world, ME, "a", NULL);
 	ck_assert(world_run_to_end(world, registration, SEC(60)));
-	registry_body_lost(world->registry, registration->result);
+	registry_body_lost(world->registry, registration->result, world->now);
 	world_turn(world);
 	check_not_found(registration, "\"reason\":\"lost\"");
+}
+END_TEST
+
+START_TEST(what_was_lost_has_the_time_that_it_asked_for_again)
+{
+	struct stored_registration row = row_of(1, ME, "a");
+	struct registration *registration;
+
+	SCRIPT(world, "a", BODY("1"));
+	row.poll_timeout = SEC(10);
+	row.deadline = world->now - SEC(3600); /* passed long ago: it had its answer by then */
+	row.lost = true;
+	registration = put_back(&row);
+	ck_assert_int_eq(registration->deadline, world->now + SEC(10));
+	start();
+	ck_assert(world_run_to_end(world, registration, SEC(5)));
+	ck_assert(registration->result->ok);
 }
 END_TEST
 
@@ -487,6 +504,7 @@ int main(void)
 		a_404_after_a_restart_says_that_it_is_lost,
 		a_body_that_is_lost_is_asked_for_again,
 		a_lost_body_that_the_server_has_forgotten_too_is_lost,
+		what_was_lost_has_the_time_that_it_asked_for_again,
 		what_was_lost_at_rest_does_not_pass_for_delivered,
 	};
 	Suite *suite = suite_create("restore");
