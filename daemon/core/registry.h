@@ -105,6 +105,9 @@ struct registry *registry_free(struct registry *registry);
  * yet: see registry_each_live_future(). Steals row->result. */
 void registry_restore(struct registry *registry, struct endpoint *endpoint, struct stored_registration *row,
 		      int64_t now, int64_t wall);
+/* All of it has been put back: outcomes stand in the order of their ends and deliveries again, and those that
+ * were delivered go as far as limits that are lower now demand it. */
+void registry_restored(struct registry *registry);
 /* The connections that held linked stakes before the restart had their time: those that nobody has linked
  * again end. */
 void registry_unlink_restored(struct registry *registry, int64_t wall);

@@ -83,6 +83,58 @@ void registry_restore(struct registry *registry, struct endpoint *endpoint, stru
 	restore_final(registry, future, registration->result);
 }
 
+static int by_end(const void *a, const void *b)
+{
+	const struct registration *one = *(struct registration *const *)a,
+				  *other = *(struct registration *const *)b;
+	int64_t x = one->result->ended_wall, y = other->result->ended_wall;
+
+	return x != y ? (x < y ? -1 : 1) : one->id < other->id ? -1 : 1;
+}
+
+static int by_delivery(const void *a, const void *b)
+{
+	const struct registration *one = *(struct registration *const *)a,
+				  *other = *(struct registration *const *)b;
+
+	return one->delivered != other->delivered ? (one->delivered < other->delivered ? -1 : 1)
+						  : by_end(a, b);
+}
+
+/* They came in the order in which they were registered. */
+static bool sort_owner(void *context, struct owner *owner)
+{
+	struct registration **all = xreallocarray(NULL, owner->count, sizeof(struct registration *));
+	struct registration *registration;
+	size_t n = 0, delivered = 0;
+
+	(void)context;
+	while ((registration = TAILQ_FIRST(&owner->ended))) {
+		TAILQ_REMOVE(&owner->ended, registration, in_ended);
+		all[n++] = registration;
+	}
+	qsort(all, n, sizeof(struct registration *), by_end);
+	for (size_t i = 0; i < n; i++)
+		TAILQ_INSERT_TAIL(&owner->ended, all[i], in_ended);
+	while ((registration = TAILQ_FIRST(&owner->delivered))) {
+		TAILQ_REMOVE(&owner->delivered, registration, in_delivered);
+		all[delivered++] = registration;
+	}
+	qsort(all, delivered, sizeof(struct registration *), by_delivery);
+	for (size_t i = 0; i < delivered; i++)
+		TAILQ_INSERT_TAIL(&owner->delivered, all[i], in_delivered);
+	free(all);
+	return true;
+}
+
+void registry_restored(struct registry *registry)
+{
+	struct registry_limits limits = registry->limits;
+
+	registry_each_owner(registry, sort_owner, NULL);
+	registry_set_limits(registry, &limits);
+}
+
 struct unlinking {
 	struct registry *registry;
 	int64_t wall;

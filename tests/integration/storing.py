@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from daemon import WAIT_SECONDS, Daemon, wait_for
+from daemon import WAIT_SECONDS, CallError, Daemon, wait_for
 from faults import Faults, Rule
 from running import Running
 from sim import Sim
@@ -88,14 +88,17 @@ class Storing(Running):
         return outcome
 
     def try_register(self, request_id, peer=None, **options):
-        """The entry of its reply, or the CallError's code name."""
+        """Its entry in the reply."""
         return (peer or self.peer).call("register", request_id=request_id, **options)["registrations"][0]
 
     def until_refused(self, prefix):
         """Registers until nothing more is taken: (the ids that were, the refusal)."""
         taken = []
         for k in range(20000):
-            item = self.try_register(f"{prefix}{k}", metadata=PAD)
+            try:
+                item = self.try_register(f"{prefix}{k}", metadata=PAD)
+            except CallError as refused:  # it was the first that did not fit, and there was no reserve
+                item = {"error": {"message": refused.message, "data": refused.data}}
             if "error" in item:
                 return taken, item["error"]
             taken.append(item["request_id"])

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import unittest
 
 from daemon import CallError, Peer, wait_for
@@ -312,6 +313,111 @@ class Waiting(Storing):
         for outcome in self.peer.call("await", request_ids=ids)["results"]:
             self.assertIs(outcome["ok"], True, outcome["request_id"])
             self.assertEqual(len(outcome["result"]["pad"]), self.SIZE - 26)
+        self.wait_space()
+        self.end_in_order()
+
+
+class Start(Storing):
+    """A start that meets a fault says which file it was about and ends; the next one finds everything."""
+
+    KINDS = "open|create|read|write|fsync|ftruncate|mkdir|mmap"
+    # The last: SQLite opens what it cannot open for writing for reading, and then cannot write.
+    REASONS = ("Input/output error", "disk I/O error", "unable to open", "readonly database")
+    FILES = ("tinkexd.db", "spool", "lock", "state directory")
+
+    def model(self):
+        """A state directory as a kill leaves it: with a log that is not in the database, and a body in a file."""
+        self.start()
+        self.finish("kept")
+        self.finish("large", {"size": 200_000})
+        self.register("live", NEVER)
+        self.daemon.kill()
+        shutil.copytree(self.daemon.state_dir, self.daemon.folder + "/model")
+
+    def put_model(self):
+        shutil.rmtree(self.daemon.state_dir)
+        if os.path.exists(self.daemon.folder + "/model"):
+            shutil.copytree(self.daemon.folder + "/model", self.daemon.state_dir)
+        else:
+            os.mkdir(self.daemon.state_dir, 0o700)
+
+    def attempt(self):
+        """Starts; what it said if it ended, None if it serves."""
+        log = os.path.getsize(self.daemon.log_path)
+        try:
+            self.daemon.start()
+        except RuntimeError:
+            self.assertGreater(self.daemon.process.returncode, 0)
+            return self.daemon.log()[log:]
+        return None
+
+    def check_content(self):
+        self.start()
+        self.assertEqual(self.peer.call("collect", request_id="kept")["results"], [AN_OUTCOME])
+        self.assertEqual(self.registered(), {"kept": "completed", "large": "completed", "live": "polling"})
+        self.daemon.kill()
+
+    def registered(self):
+        wait_for(lambda: self.status("live")["state"] == "polling", "it is polled")
+        return {one["request_id"]: one["state"] for one in self.peer.call("list")["futures"]}
+
+    def every_call_fails(self, error, reasons, check):
+        """Each call of the start in its turn; the rest of them, too, if `always`."""
+        refused = 0
+        for nth in range(1, 1000):
+            self.put_model()
+            rule = self.arm(self.KINDS, nth=nth, error=error)
+            said = self.attempt()
+            self.daemon.kill()
+            if not self.faults.disarm(rule).fired:
+                break
+            if said is not None:
+                refused += 1
+                self.assertTrue(any(file in said for file in self.FILES), f"{nth}: {said}")
+                self.assertTrue(any(reason in said for reason in reasons), f"{nth}: {said}")
+                check()
+        self.assertGreater(refused, 10)
+
+    def test_of_a_kept_state(self):
+        self.model()
+        for error, reasons in (("EIO", ()), ("ENOSPC", ("No space left", "no space left", "is full"))):
+            with self.subTest(error=error):
+                self.every_call_fails(error, self.REASONS + reasons, self.check_content)
+
+    def test_of_a_new_state(self):
+        self.start()
+        self.daemon.kill()
+        self.every_call_fails("EIO", self.REASONS, lambda: None)
+
+    def test_read_only(self):
+        """A file system that was mounted again, without permission to write."""
+        self.model()
+        self.put_model()
+        rule = self.arm("create|write|ftruncate|fallocate|unlink|mkdir", error="EROFS", always=True)
+        said = self.attempt()
+        self.assertIn("/lock", said)
+        self.assertIn("Read-only file system", said)
+        self.faults.disarm(rule)
+        self.check_content()
+
+    def test_full(self):
+        """No space from the beginning: a new one says so; one that is there serves what it has, and recovers."""
+        self.start()
+        self.daemon.kill()
+        self.put_model()
+        self.fill()
+        said = self.attempt()
+        self.assertTrue("No space left on device" in said or "no space left" in said, said)
+        self.faults.disarm()
+        self.model()
+        self.put_model()
+        os.unlink(os.path.join(self.daemon.state_dir, RESERVE))
+        self.fill()
+        self.start()
+        self.assertEqual(self.peer.call("collect", request_id="kept")["results"], [AN_OUTCOME])
+        self.until_refused("more")
+        self.faults.disarm()
+        self.wait_accepted("another")
         self.wait_space()
         self.end_in_order()
 
