@@ -104,6 +104,9 @@ struct registry *registry_free(struct registry *registry);
  * yet: see registry_each_live_future(). Steals row->result. */
 void registry_restore(struct registry *registry, struct endpoint *endpoint, struct stored_registration *row,
 		      int64_t now, int64_t wall);
+/* All that was stored has been put back: brings it into order, and makes room where the limits are lower than
+ * before. */
+void registry_restored(struct registry *registry);
 /* The connections that held linked stakes before the restart had their time: those that nobody has linked
  * again end. */
 void registry_unlink_restored(struct registry *registry, int64_t wall);

@@ -81,6 +81,63 @@ void registry_restore(struct registry *registry, struct endpoint *endpoint, stru
 	restore_final(registry, future, registration->result);
 }
 
+/* Rows come by their age; the lists go by other times, which were those of earlier lives. */
+
+static int compare(int64_t a, int64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int by_end(const void *a, const void *b)
+{
+	const struct registration *first = *(struct registration *const *)a;
+	const struct registration *second = *(struct registration *const *)b;
+	int order = compare(first->result->ended_wall, second->result->ended_wall);
+
+	return order ? order : compare((int64_t)first->id, (int64_t)second->id);
+}
+
+static int by_delivery(const void *a, const void *b)
+{
+	const struct registration *first = *(struct registration *const *)a;
+	const struct registration *second = *(struct registration *const *)b;
+	int order = compare(first->delivered, second->delivered);
+
+	return order ? order : compare((int64_t)first->id, (int64_t)second->id);
+}
+
+static bool put_in_order(void *context, struct owner *owner)
+{
+	struct registration *registration,
+		**list = xreallocarray(NULL, owner->count + (size_t)1, sizeof(*list));
+	size_t n = 0;
+
+	(void)context;
+	TAILQ_FOREACH (registration, &owner->ended, in_ended)
+		list[n++] = registration;
+	qsort(list, n, sizeof(*list), by_end);
+	TAILQ_INIT(&owner->ended);
+	for (size_t i = 0; i < n; i++)
+		TAILQ_INSERT_TAIL(&owner->ended, list[i], in_ended);
+	n = 0;
+	TAILQ_FOREACH (registration, &owner->delivered, in_delivered)
+		list[n++] = registration;
+	qsort(list, n, sizeof(*list), by_delivery);
+	TAILQ_INIT(&owner->delivered);
+	for (size_t i = 0; i < n; i++)
+		TAILQ_INSERT_TAIL(&owner->delivered, list[i], in_delivered);
+	free(list);
+	return true;
+}
+
+void registry_restored(struct registry *registry)
+{
+	struct registry_limits limits = registry->limits;
+
+	registry_each_owner(registry, put_in_order, NULL);
+	registry_set_limits(registry, &limits); /* they may be others than those that it was stored under */
+}
+
 struct unlinking {
 	struct registry *registry;
 	int64_t wall;

@@ -23,7 +23,7 @@ static void on_file(void *context, uint64_t id, const char *name, uint64_t size)
 	struct found_files *files = context;
 	struct found_file *file;
 
-	if (!id) {
+	if (!id || id >= INT64_MAX) { /* no row has such an id */
 		log_warning("store", "spool/%s is no file of tinkexd's, and is left alone", name);
 		return;
 	}
