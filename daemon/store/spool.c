@@ -132,7 +132,7 @@ static void tell_broken(struct spool *spool, const struct spool_work *work)
 	if (spool->broken)
 		return;
 	spool->broken = true;
-	log_error("spool", "cannot write the file " FOLDER "/%s or make it last: %s", work->name,
+	log_error("spool", "cannot write the file spool/%s or make it last: %s", work->name,
 		  strerrordesc_np(-work->error));
 	spool->operations->broken(spool->context, work->error);
 }
