@@ -370,11 +370,7 @@ static bool all_received(struct world *w)
 /* The file thread stands still, and the answer to the poll of future 1 is there. */
 static void receive_all(void)
 {
-<<<<<<< HEAD
-	answer_set(text_string(3 * MIB / 2));
-=======
 	answer_set(text_string(SPOOL_FILE_QUEUE_MAX / 2)); /* which congests nothing */
->>>>>>> h-stream
 	world->handler = handle_answer;
 	world_stop_files();
 	world_start(1);
