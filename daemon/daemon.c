@@ -185,8 +185,8 @@ static int restore(struct daemon *daemon, char **ret_message)
 
 	if (r < 0)
 		return r;
-	daemon_share_endpoints(daemon);
 	registry_restored(daemon->registry);
+	daemon_share_endpoints(daemon);
 	registry_each_live_future(daemon->registry, on_live_future, daemon);
 	timers_set(loop_timers(daemon->loop), &daemon->unlink_timer, now + UNLINK_AFTER);
 	if (daemon->registry->registrations_by_id.count)

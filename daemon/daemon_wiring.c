@@ -283,6 +283,6 @@ void daemon_body_lost(void *context, struct result *result, int error)
 
 	log_error("daemon", "the body of result %llu cannot be read: %s; it is asked for again",
 		  (unsigned long long)result->id, strerrordesc_np(-error));
-	registry_body_lost(daemon->registry, result);
+	registry_body_lost(daemon->registry, result, loop_now(daemon->loop));
 	loop_wake(daemon->loop);
 }

@@ -90,6 +90,7 @@ struct stored_registration {
 	int64_t delivered_wall;                      /* 0: not */
 	uint8_t on_network_error, on_server_failure; /* enum on_failure */
 	bool accept_protobuf, linked, deadline_is_max_age;
+	bool lost;             /* it had ended, but the body is missing */
 	struct result *result; /* owned reference, stolen by who wants it; NULL: it has not ended */
 };
 
@@ -180,7 +181,7 @@ bool registry_uid_is_full(struct registry *registry, uid_t uid);
 enum registry_refusal { REFUSAL_NONE, REFUSAL_COUNT, REFUSAL_SHARE, REFUSAL_STORE_FULL, REFUSAL_DISK_FULL };
 enum registry_refusal registry_refusal(struct registry *registry, uid_t uid);
 /* The body of this result is no longer on the disk: who has it begins anew. */
-void registry_body_lost(struct registry *registry, const struct result *result);
+void registry_body_lost(struct registry *registry, const struct result *result, int64_t now);
 
 /* The connection is gone: linked stakes that no other connection holds end as cancelled. */
 void registry_unlink_peer(struct registry *registry, uid_t uid, uint64_t peer, int64_t wall);

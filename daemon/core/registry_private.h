@@ -45,7 +45,9 @@ void registry_on_timer(void *context, struct timer *timer, int64_t now);
 
 /* registry_register.c */
 /* How it ended no longer counts: it is on record as a new one, with what it once asked for. */
-void registry_begin_anew(struct registry *registry, struct registration *registration);
+void registry_begin_anew(struct registry *registry, struct registration *registration, int64_t now);
+/* The time that it asked for begins again: what it had been given is lost, so the time was not used. */
+void registry_renew_deadline(struct registration *registration, int64_t now);
 /* The server's own last word: stays the answer when somebody registers again. */
 bool registry_is_last_word(const struct result *result);
 

@@ -123,7 +123,17 @@ static void forget_end(struct registry *registry, struct registration *registrat
 	registration->announced = false;
 }
 
-void registry_begin_anew(struct registry *registry, struct registration *registration)
+void registry_renew_deadline(struct registration *registration, int64_t now)
+{
+	int64_t limit = registration->poll_timeout;
+
+	registration->deadline_is_max_age = limit == TIME_NEVER;
+	if (limit == TIME_NEVER)
+		limit = registration->future->endpoint->max_age;
+	registration->deadline = limit > TIME_NEVER - now ? TIME_NEVER : now + limit;
+}
+
+void registry_begin_anew(struct registry *registry, struct registration *registration, int64_t now)
 {
 	struct future *future = registration->future;
 
@@ -132,6 +142,7 @@ void registry_begin_anew(struct registry *registry, struct registration *registr
 	future->recovered = true; /* the server had it: if it no longer does, that is lost */
 	forget_end(registry, registration);
 	registration->registered_by = 0;
+	registry_renew_deadline(registration, now);
 	begin(registry, registration);
 }
 

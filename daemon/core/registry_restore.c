@@ -72,6 +72,8 @@ void registry_restore(struct registry *registry, struct endpoint *endpoint, stru
 	if (row->metadata)
 		registration->metadata = xstrdup(row->metadata);
 	if (!row->result) { /* and if it had been delivered, then what was lost */
+		if (row->lost)
+			registry_renew_deadline(registration, now);
 		restore_live(registry, registration, row->linked);
 		return;
 	}
@@ -173,7 +175,7 @@ void registry_each_live_future(struct registry *registry, void (*visit)(void *co
 	}
 }
 
-void registry_body_lost(struct registry *registry, const struct result *result)
+void registry_body_lost(struct registry *registry, const struct result *result, int64_t now)
 {
 	const struct table *registrations = &registry->registrations_by_id;
 
@@ -182,7 +184,7 @@ void registry_body_lost(struct registry *registry, const struct result *result)
 			struct registration *registration = container_of(node, struct registration, by_id);
 
 			if (registration->result == result && registration->phase == REGISTRATION_ENDED)
-				registry_begin_anew(registry, registration);
+				registry_begin_anew(registry, registration, now);
 		}
 	}
 }

@@ -35,8 +35,16 @@ static void put_ok(struct json_writer *writer, const struct registration *regist
 		json_null(writer);
 }
 
-/* The members that status and list have in common. A stake that has ended waits for nothing, whatever its
- * future does for others. */
+/* A stake that has ended waits for nothing, whatever its future does for others; one whose end is not stored
+ * yet waits for just that. */
+static enum why_waiting why_waiting(const struct request *request, const struct registration *registration)
+{
+	if (registration_is_live(registration))
+		return scheduler_why(request->commands->scheduler, registration->future);
+	return registration->phase == REGISTRATION_ENDING ? WAITING_STORAGE : WAITING_FOR_NOTHING;
+}
+
+/* The members that status and list have in common. */
 static void put_common(const struct request *request, struct json_writer *writer,
 		       const struct registration *registration)
 {
@@ -44,15 +52,13 @@ static void put_common(const struct request *request, struct json_writer *writer
 	const char *metadata = registration->metadata ? registration->metadata : "{}";
 	bool live = registration_is_live(registration);
 	int64_t age = loop_wall(request->commands->loop) - registration->registered_wall;
-	enum why_waiting why = live ? scheduler_why(request->commands->scheduler, future)
-				    : WAITING_FOR_NOTHING;
 
 	json_member_string(writer, "request_id", future->request_id);
 	json_member_string(writer, "endpoint", future->endpoint->name);
 	json_member_string(writer, "state",
 			   future_state_name(scheduler_state(request->commands->scheduler, registration)));
 	put_ok(writer, registration);
-	json_member_string(writer, "why_waiting", why_waiting_name(why));
+	json_member_string(writer, "why_waiting", why_waiting_name(why_waiting(request, registration)));
 	json_member_string(writer, "queue_state", queue_state_name(future->queue_state));
 	json_member_int(writer, "age_ms", age > 0 ? age / USEC_PER_MSEC : 0);
 	json_member_int(writer, "iteration", future->iteration);

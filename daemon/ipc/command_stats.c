@@ -132,6 +132,8 @@ static void put_gauges(const struct request *request, struct json_writer *writer
 	json_close(writer);
 	json_member_int(writer, "registrations", (int64_t)registry->registrations_by_id.count);
 	json_member_int(writer, "registrations_live", (int64_t)registry->live);
+	json_member_int(writer, "stored_bytes", (int64_t)registry->stored_bytes);
+	json_member_int(writer, "waiting_for_disk_bytes", (int64_t)registry->stalled_bytes);
 	json_member_int(writer, "in_flight", in_flight);
 	json_member_int(writer, "inflight_result_bytes", (int64_t)commands->scheduler->budget.used);
 	json_member_int(writer, "peers", (int64_t)peers->count);

@@ -42,8 +42,9 @@ static const char *const statement_texts[STATEMENTS] = {
 	[ROLLBACK] = "ROLLBACK",
 };
 
-/* Why the last write to it failed. (sqlite3_system_errno() is what errno happens to be some calls later.) */
-static int write_error(sqlite3 *sqlite, enum database_target target)
+/* Why the last call on it failed; 0: none has. (sqlite3_system_errno() is what errno happens to be some calls
+ * later.) */
+static int last_error(sqlite3 *sqlite, enum database_target target)
 {
 	sqlite3_file *file = NULL;
 	int error = 0;
@@ -62,7 +63,7 @@ int database_error(sqlite3 *sqlite, int code, enum database_target target)
 
 	switch (code) {
 	case SQLITE_IOERR_WRITE: /* SQLITE_FULL is ENOSPC alone */
-		error = write_error(sqlite, target);
+		error = last_error(sqlite, target);
 		return error == ENOSPC || error == EDQUOT ? -ENOSPC : -EIO;
 	case SQLITE_IOERR_SHMSIZE: /* the index of the log could not grow */
 		return -ENOSPC;
@@ -90,18 +91,32 @@ int database_error(sqlite3 *sqlite, int code, enum database_target target)
 
 /* Opening. */
 
+/* SQLite says the same of a disk that does not give the bytes and of bytes that are wrong. */
+static int refuse_damaged(struct database *database, const char *what, char **ret_message)
+{
+	int error = last_error(database->sqlite, TO_DATABASE);
+
+	if (!error)
+		error = last_error(database->sqlite, TO_LOG);
+	if (error)
+		return complain(ret_message, -EIO,
+				"cannot read the database %s: %s (%s). Nothing was changed. Look at the "
+				"disk; if it is failing, save a copy of the directory first",
+				database->file, strerrordesc_np(error), what);
+	return complain(ret_message, -EUCLEAN,
+			"the database %s is damaged (%s). Nothing was changed. Restore a copy; or save what "
+			"can be read with: sqlite3 %s .recover; or move it away and start anew, which "
+			"forgets all registrations",
+			database->file, what, database->file);
+}
+
 int database_refuse(struct database *database, int code, char **ret_message)
 {
 	int error = database_error(database->sqlite, code, TO_LOG);
 	const char *what = sqlite3_errmsg(database->sqlite);
 
 	if (error == -EUCLEAN)
-		return complain(
-			ret_message, error,
-			"the database %s is damaged (%s). Nothing was changed. Restore a copy; or save "
-			"what can be read with: sqlite3 %s .recover; or move it away and start anew, "
-			"which forgets all registrations",
-			database->file, what, database->file);
+		return refuse_damaged(database, what, ret_message);
 	if (error == -ENOSPC)
 		return complain(ret_message, error, "there is no space left for the database %s: %s",
 				database->file, what);
@@ -258,12 +273,7 @@ static int check_structure(struct database *database, char **ret_message)
 	if (text && strcmp(text, "ok") == 0)
 		r = 0;
 	else if (text)
-		r = complain(
-			ret_message, -EUCLEAN,
-			"the database %s is damaged (%s). Nothing was changed. Restore a copy; or save what "
-			"can be read with: sqlite3 %s .recover; or move it away and start anew, which "
-			"forgets all registrations",
-			database->file, text, database->file);
+		r = refuse_damaged(database, text, ret_message);
 	else
 		r = database_refuse(database, code, ret_message);
 	sqlite3_finalize(statement);

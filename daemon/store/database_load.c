@@ -180,6 +180,7 @@ static void read_row(const struct database *database, sqlite3_stmt *statement,
 
 	if (sqlite3_column_type(statement, C_RESULT) != SQLITE_NULL)
 		row.result = find_result(statement, load, results);
+	row.lost = sqlite3_column_type(statement, C_RESULT) != SQLITE_NULL && !row.result;
 	if (row.endpoint && row.request_id)
 		load->visit(load->context, &row);
 	result_unref(row.result);

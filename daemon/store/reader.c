@@ -92,7 +92,9 @@ static int open_body(const struct reading *reading, int *ret_fd)
 	int fd, r = 0;
 
 	spool_name(result->id, name);
-	fd = openat(reading->reader->spool_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	do {
+		fd = openat(reading->reader->spool_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return reason(errno);
 	if (fstat(fd, &status) < 0)

@@ -127,12 +127,14 @@ static void file_free(struct spool_file *file)
 	free(file);
 }
 
-static void tell_broken(struct spool *spool, int error)
+static void tell_broken(struct spool *spool, const struct spool_work *work)
 {
 	if (spool->broken)
 		return;
 	spool->broken = true;
-	spool->operations->broken(spool->context, error);
+	log_error("spool", "cannot write the file spool/%s or make it last: %s", work->name,
+		  strerrordesc_np(-work->error));
+	spool->operations->broken(spool->context, work->error);
 }
 
 /* Few bodies need little memory. On a full disk all of them use what there is, so that what is small goes on
@@ -219,7 +221,7 @@ static void file_returned(struct spool_file *file)
 			get_stuck(file, WAIT_OTHER);
 			break;
 		case SPOOL_FAILED:
-			tell_broken(spool, file->work.error);
+			tell_broken(spool, &file->work);
 			break;
 		}
 	}

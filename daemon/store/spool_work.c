@@ -69,8 +69,10 @@ static int open_file(struct spool_work *work)
 {
 	if (work->fd >= 0)
 		return 0;
-	work->fd = openat(work->folder, work->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			  0600);
+	do {
+		work->fd = openat(work->folder, work->name,
+				  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	} while (work->fd < 0 && errno == EINTR);
 	if (work->fd >= 0)
 		return 0;
 	return fail(work, outcome_of(errno), -errno);

@@ -288,7 +288,9 @@ static void commit_done(struct job *job)
 	store->underway = NULL;
 	store->last_commit = loop_now(store->loop);
 	if (error) {
-		log_error("store", "%s", batch->message);
+		if (error != -ENOSPC ||
+		    !store->disk_full) /* or else it has been said, and is tried all the time */
+			log_error("store", "%s", batch->message);
 		store->metrics->commits_failed++;
 		store->failed |= error != -ENOSPC;
 		keep_lazy_rows(store, batch);

@@ -117,6 +117,7 @@ class Forms(CommandLine):
         self.sim.script({name: NEVER for name in ("u1", "u2", "u3", "u4", "u5")})
         out, _ = self.ctl("await", "u1", "--await-timeout", "100ms", code=5)
         self.assertRegex(out, r"^u1\tfailed\tapi_timeout \(await_timeout\): .*100 ms\n$")
+        self.wait_ended("u1")
         self.assertEqual(self.status("u1")["last_error"]["type"], "cancelled")
         self.ctl("await", "u2", "--await-timeout", "100ms", "--on-timeout", "keep", code=5)
         self.ctl("await", "u3", "--await-timeout", "0", code=5)

@@ -294,7 +294,7 @@ class Disconnects(Measured):
         self.assertEqual(self.gauges()["calls_outstanding"], 0)
         self.assertEqual(self.gauges()["peer_memory_bytes"], 0)
         while self.kept:
-            results = self.peer.call("collect", request_ids=self.kept[:1000])["results"]
+            results = self.peer.call("await", request_ids=self.kept[:1000])["results"]  # until all of that is durable
             self.assertEqual({one["ok"] for one in results}, {True})
             del self.kept[:1000]
         while self.peer.call("ack", where={"by": "somebody who went"}).get("more"):

@@ -327,6 +327,53 @@ START_TEST(linked_ones_end_unless_somebody_links_them_again)
 }
 END_TEST
 
+static struct registration *put_back_delivered(uint64_t id, const char *request_id, int64_t ended,
+					       int64_t delivered)
+{
+	struct stored_registration row = row_of(id, ME, request_id);
+
+	row.result = good_result(wall() - ended);
+	row.delivered_wall = delivered ? wall() - delivered : 0;
+	return put_back(&row);
+}
+
+START_TEST(outcomes_stand_in_the_order_of_their_ends_and_deliveries)
+{
+	struct registration *a = put_back_delivered(1, "a", SEC(10), SEC(5)),
+			    *b = put_back_delivered(2, "b", SEC(30), SEC(4)),
+			    *c = put_back_delivered(3, "c", SEC(20), 0),
+			    *d = put_back_delivered(4, "d", SEC(20), SEC(9));
+
+	registry_restored(world->registry);
+	ck_assert_ptr_eq(TAILQ_FIRST(&a->owner->ended), b);
+	ck_assert_ptr_eq(TAILQ_NEXT(b, in_ended), c); /* the same time: in the order of their ids */
+	ck_assert_ptr_eq(TAILQ_NEXT(c, in_ended), d);
+	ck_assert_ptr_eq(TAILQ_NEXT(d, in_ended), a);
+	ck_assert_ptr_null(TAILQ_NEXT(a, in_ended));
+	ck_assert_ptr_eq(TAILQ_FIRST(&a->owner->delivered), d);
+	ck_assert_ptr_eq(TAILQ_NEXT(d, in_delivered), a);
+	ck_assert_ptr_eq(TAILQ_NEXT(a, in_delivered), b);
+	ck_assert_ptr_null(TAILQ_NEXT(b, in_delivered));
+}
+END_TEST
+
+START_TEST(limits_that_are_lower_now_hold)
+{
+	put_back_delivered(1, "a", SEC(10), SEC(5));
+	put_back_delivered(2, "b", SEC(10), SEC(6));
+	put_back_delivered(3, "c", SEC(10), 0);
+	world->registry->limits.max_stored_bytes = world->registry->stored_bytes;
+	registry_restored(world->registry);
+	ck_assert_ptr_null(find(ME, "b"));
+	ck_assert_ptr_nonnull(find(ME, "a"));
+	ck_assert_ptr_nonnull(find(ME, "c"));
+	world->registry->limits.max_stored_bytes = 1;
+	registry_restored(world->registry);
+	ck_assert_ptr_null(find(ME, "a"));
+	ck_assert_ptr_nonnull(find(ME, "c")); /* it was not delivered */
+}
+END_TEST
+
 START_TEST(those_of_an_endpoint_that_is_missing_wait_for_it)
 {
 	struct registration *registration;
@@ -372,7 +419,7 @@ START_TEST(a_body_that_is_lost_is_asked_for_again)
 	SCRIPT(world, "a", {.body = "2", .held = SEC(1)});
 	ck_assert(world_run_to_end(world, others, SEC(1)));
 	registry_delivered(world->registry, mine, world->now);
-	registry_body_lost(world->registry, lost);
+	registry_body_lost(world->registry, lost, world->now);
 	ck_assert_int_eq(mine->phase, REGISTRATION_SAVING);
 	ck_assert_int_eq(mine->delivered, 0);
 	ck_assert(TAILQ_EMPTY(&mine->owner->delivered));
@@ -396,9 +443,26 @@ START_TEST(a_lost_body_that_the_server_has_forgotten_too_is_lost)
 	SCRIPT(world, "a", BODY("1"), STATUS(404, "{}"), STATUS(404, "{}"), STATUS(404, "{}"));
 	registration = world_register(world, ME, "a", NULL);
 	ck_assert(world_run_to_end(world, registration, SEC(60)));
-	registry_body_lost(world->registry, registration->result);
+	registry_body_lost(world->registry, registration->result, world->now);
 	world_turn(world);
 	check_not_found(registration, "\"reason\":\"lost\"");
+}
+END_TEST
+
+START_TEST(what_was_lost_has_the_time_that_it_asked_for_again)
+{
+	struct stored_registration row = row_of(1, ME, "a");
+	struct registration *registration;
+
+	SCRIPT(world, "a", BODY("1"));
+	row.poll_timeout = SEC(10);
+	row.deadline = world->now - SEC(3600); /* passed long ago: it had its answer by then */
+	row.lost = true;
+	registration = put_back(&row);
+	ck_assert_int_eq(registration->deadline, world->now + SEC(10));
+	start();
+	ck_assert(world_run_to_end(world, registration, SEC(5)));
+	ck_assert(registration->result->ok);
 }
 END_TEST
 
@@ -484,10 +548,13 @@ int main(void)
 		clocks_that_were_ahead_keep_nothing_for_ever,
 		what_expired_meanwhile_goes_in_the_first_turn,
 		linked_ones_end_unless_somebody_links_them_again,
+		outcomes_stand_in_the_order_of_their_ends_and_deliveries,
+		limits_that_are_lower_now_hold,
 		those_of_an_endpoint_that_is_missing_wait_for_it,
 		a_404_after_a_restart_says_that_it_is_lost,
 		a_body_that_is_lost_is_asked_for_again,
 		a_lost_body_that_the_server_has_forgotten_too_is_lost,
+		what_was_lost_has_the_time_that_it_asked_for_again,
 		what_was_lost_at_rest_does_not_pass_for_delivered,
 		ends_and_deliveries_keep_their_order,
 		lower_limits_make_room_at_once,
