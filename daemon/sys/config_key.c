@@ -157,7 +157,9 @@ static const struct config_key keys[] = {
 	 .min = 1,
 	 .max = 1024 * TIB,
 	 .fallback = "10G",
-	 .help = "Stored results of all users together."},
+	 .help = "Stored results of all users together. Beyond that, those that were collected go first; "
+		 "then "
+		 "nothing new is registered, and no new poll begins, until some are acknowledged."},
 	{.name = "max_stored_bytes_per_uid",
 	 .scope = CONFIG_LIMITS,
 	 IN_CONFIG(max_stored_bytes_per_uid),
@@ -165,7 +167,7 @@ static const struct config_key keys[] = {
 	 .min = 1,
 	 .max = 1024 * TIB,
 	 .fallback = "5G",
-	 .help = "Stored results of one user."},
+	 .help = "Stored results of one user. Beyond that the same holds for that user."},
 	{.name = "event_ring",
 	 .scope = CONFIG_LIMITS,
 	 IN_CONFIG(event_ring),
@@ -173,7 +175,7 @@ static const struct config_key keys[] = {
 	 .min = 16,
 	 .max = 16777216,
 	 .fallback = "65536",
-	 .help = "Past events that are kept for subscribers who come back."},
+	 .help = "Past events that are kept for subscribers who come back. Without effect in this version."},
 
 	{.name = "base_url",
 	 IN_ENDPOINT(base_url),

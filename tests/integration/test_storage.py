@@ -324,7 +324,7 @@ class Start(Storing):
     KINDS = CHANGES + "|open|read|mmap"
     # The last: SQLite opens what it cannot open for writing for reading, and then cannot write.
     REASONS = ("Input/output error", "disk I/O error", "unable to open", "readonly database")
-    FILES = ("tinkexd.db", "spool", "lock", "state directory")
+    FILES = ("tinkexd.db", "spool", "lock", "reserve", "state directory")
 
     def model(self):
         """A state directory as a kill leaves it: with a log that is not in the database, and a body in a file."""
