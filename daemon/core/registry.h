@@ -105,8 +105,8 @@ struct registry *registry_free(struct registry *registry);
  * yet: see registry_each_live_future(). Steals row->result. */
 void registry_restore(struct registry *registry, struct endpoint *endpoint, struct stored_registration *row,
 		      int64_t now, int64_t wall);
-/* All of it has been put back: outcomes stand in the order of their ends and deliveries again, and those that
- * were delivered go as far as limits that are lower now demand it. */
+/* All that was stored has been put back: brings it into order, and makes room where the limits are lower than
+ * before. */
 void registry_restored(struct registry *registry);
 /* The connections that held linked stakes before the restart had their time: those that nobody has linked
  * again end. */

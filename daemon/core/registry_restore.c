@@ -83,47 +83,52 @@ void registry_restore(struct registry *registry, struct endpoint *endpoint, stru
 	restore_final(registry, future, registration->result);
 }
 
+/* Rows come by their age; the lists go by other times, which were those of earlier lives. */
+
+static int compare(int64_t a, int64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
 static int by_end(const void *a, const void *b)
 {
-	const struct registration *one = *(struct registration *const *)a,
-				  *other = *(struct registration *const *)b;
-	int64_t x = one->result->ended_wall, y = other->result->ended_wall;
+	const struct registration *first = *(struct registration *const *)a;
+	const struct registration *second = *(struct registration *const *)b;
+	int order = compare(first->result->ended_wall, second->result->ended_wall);
 
-	return x != y ? (x < y ? -1 : 1) : one->id < other->id ? -1 : 1;
+	return order ? order : compare((int64_t)first->id, (int64_t)second->id);
 }
 
 static int by_delivery(const void *a, const void *b)
 {
-	const struct registration *one = *(struct registration *const *)a,
-				  *other = *(struct registration *const *)b;
+	const struct registration *first = *(struct registration *const *)a;
+	const struct registration *second = *(struct registration *const *)b;
+	int order = compare(first->delivered, second->delivered);
 
-	return one->delivered != other->delivered ? (one->delivered < other->delivered ? -1 : 1)
-						  : by_end(a, b);
+	return order ? order : compare((int64_t)first->id, (int64_t)second->id);
 }
 
-/* They came in the order in which they were registered. */
-static bool sort_owner(void *context, struct owner *owner)
+static bool put_in_order(void *context, struct owner *owner)
 {
-	struct registration **all = xreallocarray(NULL, owner->count, sizeof(struct registration *));
-	struct registration *registration;
-	size_t n = 0, delivered = 0;
+	struct registration *registration,
+		**list = xreallocarray(NULL, owner->count + (size_t)1, sizeof(*list));
+	size_t n = 0;
 
 	(void)context;
-	while ((registration = TAILQ_FIRST(&owner->ended))) {
-		TAILQ_REMOVE(&owner->ended, registration, in_ended);
-		all[n++] = registration;
-	}
-	qsort(all, n, sizeof(struct registration *), by_end);
+	TAILQ_FOREACH (registration, &owner->ended, in_ended)
+		list[n++] = registration;
+	qsort(list, n, sizeof(*list), by_end);
+	TAILQ_INIT(&owner->ended);
 	for (size_t i = 0; i < n; i++)
-		TAILQ_INSERT_TAIL(&owner->ended, all[i], in_ended);
-	while ((registration = TAILQ_FIRST(&owner->delivered))) {
-		TAILQ_REMOVE(&owner->delivered, registration, in_delivered);
-		all[delivered++] = registration;
-	}
-	qsort(all, delivered, sizeof(struct registration *), by_delivery);
-	for (size_t i = 0; i < delivered; i++)
-		TAILQ_INSERT_TAIL(&owner->delivered, all[i], in_delivered);
-	free(all);
+		TAILQ_INSERT_TAIL(&owner->ended, list[i], in_ended);
+	n = 0;
+	TAILQ_FOREACH (registration, &owner->delivered, in_delivered)
+		list[n++] = registration;
+	qsort(list, n, sizeof(*list), by_delivery);
+	TAILQ_INIT(&owner->delivered);
+	for (size_t i = 0; i < n; i++)
+		TAILQ_INSERT_TAIL(&owner->delivered, list[i], in_delivered);
+	free(list);
 	return true;
 }
 
@@ -131,8 +136,8 @@ void registry_restored(struct registry *registry)
 {
 	struct registry_limits limits = registry->limits;
 
-	registry_each_owner(registry, sort_owner, NULL);
-	registry_set_limits(registry, &limits);
+	registry_each_owner(registry, put_in_order, NULL);
+	registry_set_limits(registry, &limits); /* they may be others than those that it was stored under */
 }
 
 struct unlinking {

@@ -49,6 +49,11 @@ bool output_empty(const struct output *output)
 	return TAILQ_EMPTY(&output->segments);
 }
 
+size_t output_memory(const struct output *output)
+{
+	return output->text + output->puller.bytes + output->puller.held;
+}
+
 static struct segment *segment_new(enum segment_kind kind)
 {
 	struct segment *segment = xnew(struct segment);
@@ -252,7 +257,8 @@ static void advance(struct output *output, size_t size)
 /* The first line's descriptors do not go: what it has of them goes inline. */
 static void unpack(struct output *output)
 {
-	struct segment *segment, *body, *first = NULL;
+	struct segment *segment, *body;
+	bool any = false;
 
 	segment_pop(output, false);
 	TAILQ_FOREACH (segment, &output->segments, next) {
@@ -268,10 +274,10 @@ static void unpack(struct output *output)
 		body = segment_new(SEGMENT_BODY);
 		body->pull = steal_pointer(segment->pull);
 		TAILQ_INSERT_AFTER(&output->segments, segment, body, next);
-		first = first ? first : body;
+		any = true;
 	}
-	if (first)
-		output->unread = first;
+	if (any)
+		output->unread = TAILQ_FIRST(&output->segments);
 }
 
 /* Writes the first line's first bytes, and its descriptors with them. */

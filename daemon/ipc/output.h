@@ -19,7 +19,7 @@ struct segment;
 
 struct output {
 	TAILQ_HEAD(segments, segment) segments;
-	size_t text;      /* bytes of text not yet written: what limits count; bodies are others' memory */
+	size_t text;      /* bytes of text not yet written */
 	uint64_t written; /* bytes that the kernel took so far */
 	struct puller puller;
 	struct segment *unread; /* what is before it has been asked for; NULL: all has */
@@ -43,6 +43,9 @@ bool output_empty(const struct output *output);
 /* Queues a whole line and takes over all it holds; `line` is empty afterwards. -ENOMEM: the queue may end in
  * the middle of the line, and the connection is of no more use. */
 _must_check_ int output_put(struct output *output, struct line *line);
+/* What it keeps in memory, about, bytes: text, what was read ahead, and bodies that others may have too, but
+ * perhaps no longer do. */
+size_t output_memory(const struct output *output);
 /* One write, and reading ahead. 0 with what is to be done next, or the negative errno of the socket. A line's
  * descriptors go with its first bytes; if the kernel refuses them, its bodies go inline. */
 _must_check_ int output_write(struct output *output, int fd, enum output_progress *ret_progress);

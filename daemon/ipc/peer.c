@@ -158,7 +158,7 @@ static void enforce_max_memory(struct peers *peers)
 
 static void count_memory(struct peer *peer)
 {
-	size_t memory = peer->output.text + peer->framer.buffer.capacity + peer->calls.memory;
+	size_t memory = output_memory(&peer->output) + peer->framer.buffer.capacity + peer->calls.memory;
 
 	if (peer->doom)
 		return;
@@ -169,17 +169,19 @@ static void count_memory(struct peer *peer)
 
 bool peer_full(const struct peer *peer)
 {
-	return peer->output.text > PEER_OWED_HIGH;
+	return peer->output.text > PEER_OWED_HIGH || peer->output.puller.held > PEER_HELD_HIGH;
 }
 
 static bool must_pause(const struct peer *peer)
 {
-	return peer->calls.count >= CALLS_MAX || peer->output.text + peer->calls.owed > PEER_OWED_HIGH;
+	return peer->calls.count >= CALLS_MAX || peer->output.text + peer->calls.owed > PEER_OWED_HIGH ||
+	       peer->output.puller.held > PEER_HELD_HIGH;
 }
 
 static bool may_resume(const struct peer *peer)
 {
-	return peer->calls.count < CALLS_MAX && peer->output.text + peer->calls.owed <= PEER_OWED_LOW;
+	return peer->calls.count < CALLS_MAX && peer->output.text + peer->calls.owed <= PEER_OWED_LOW &&
+	       peer->output.puller.held <= PEER_HELD_LOW;
 }
 
 static void arm(struct peer *peer, struct event *event, bool *armed)
@@ -298,7 +300,8 @@ static void on_body_lost(void *context, struct result *result, int error)
 		  error == -ENOENT ? "it is not there" : strerrordesc_np(-error));
 	peer_doom(peer, error == -ENOENT ? "a result that it is owed is not there any more"
 					 : "a result that it is owed cannot be read");
-	if (commands->body_lost)
+	/* Where memory or descriptors were short, it is still there for the next who asks. */
+	if (commands->body_lost && error != -ENOMEM && error != -EMFILE)
 		commands->body_lost(commands->context, result, error);
 }
 

@@ -36,8 +36,11 @@ struct peer_identity {
 	size_t n_groups;
 };
 
-#define PEER_OWED_HIGH ((size_t)1024 * 1024)     /* more text owed than this: the peer is not read from */
-#define PEER_OWED_LOW  (PEER_OWED_HIGH / 2)      /* ... until it is down to this */
+#define PEER_OWED_HIGH ((size_t)1024 * 1024) /* more text owed than this: the peer is not read from */
+#define PEER_OWED_LOW  (PEER_OWED_HIGH / 2)  /* ... until it is down to this */
+/* The same for bodies that its replies keep in memory: those that come later are read from the disk. */
+#define PEER_HELD_HIGH ((size_t)8 * 1024 * 1024)
+#define PEER_HELD_LOW  (PEER_HELD_HIGH / 2)
 #define PEER_HARD_CAP  ((size_t)8 * 1024 * 1024) /* more text queued than this: the peer is closed */
 
 TAILQ_HEAD(peer_list, peer);
@@ -51,7 +54,7 @@ struct peers {
 	void *context;
 	struct peer_list all, busy, dirty; /* everybody; with input to work on; with output to look after */
 	size_t count, n_busy, n_dirty;
-	uint64_t memory, max_memory; /* bytes held for all peers: queued text, unfinished lines, calls */
+	uint64_t memory, max_memory; /* bytes held for all peers: what is queued, unfinished lines, calls */
 	size_t hard_cap;             /* PEER_HARD_CAP */
 	uint64_t last_id;
 	size_t turn_left;   /* what may still be carried out in this turn, in bytes of input */

@@ -179,6 +179,7 @@ struct pull *pull_new(struct puller *puller, struct result *result, struct blob 
 	pull->result = result;
 	pull->memory = memory;
 	pull->base64 = base64;
+	puller->held += memory ? memory->size : 0;
 	return pull;
 }
 
@@ -188,6 +189,7 @@ struct pull *pull_free(struct pull *pull)
 		return NULL;
 	while (pull->n)
 		pop_piece(pull);
+	pull->puller->held -= pull->memory ? pull->memory->size : 0;
 	blob_unref(pull->memory);
 	result_unref(pull->result);
 	free(pull);

@@ -41,7 +41,8 @@ struct puller {
 	struct loop *loop;
 	const struct puller_operations *operations;
 	void *context;
-	size_t bytes, n_pieces;         /* in memory, or being read */
+	size_t bytes, n_pieces;         /* of pieces: in memory, or being read */
+	size_t held;                    /* bytes of whole bodies that are held in memory */
 	TAILQ_HEAD(, pull_piece) again; /* there was no memory for them, or no descriptor */
 	struct event *retry;            /* owned; made when it is needed first */
 	bool retrying;

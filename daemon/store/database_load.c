@@ -1,6 +1,7 @@
 /*
  * Reading all that is stored, at start.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,29 +186,42 @@ static void read_row(const struct database *database, sqlite3_stmt *statement,
 	result_unref(row.result);
 }
 
-/* Those that are missing are forgotten in the database, too. */
-static int forget_missing(struct database *database, const struct table *results, char **ret_message)
+/* Of one whose body is missing: its number, for forget_missing(). */
+static int note_missing(struct database *database, const struct table *results, char **ret_message)
 {
-	char sql[192];
+	char sql[64];
+	int r = 0;
 
-	for (size_t i = 0; results->count && i <= results->mask; i++) {
-		for (struct table_node *node = results->buckets[i]; node; node = node->next) {
+	for (size_t i = 0; results->count && i <= results->mask && r >= 0; i++) {
+		for (struct table_node *node = results->buckets[i]; node && r >= 0; node = node->next) {
 			const struct loaded_result *loaded = container_of(node, struct loaded_result, by_id);
-			int r;
 
 			if (loaded->result)
 				continue;
-			snprintf(sql, sizeof(sql),
-				 "UPDATE registrations SET result = NULL, delivered_wall = NULL WHERE result "
-				 "= %lld;"
-				 "DELETE FROM results WHERE id = %lld",
-				 (long long)loaded->id, (long long)loaded->id);
+			snprintf(sql, sizeof(sql), "INSERT INTO temp.missing VALUES(%lld)",
+				 (long long)loaded->id);
 			r = database_run(database, sql, ret_message);
-			if (r < 0)
-				return r;
 		}
 	}
-	return 0;
+	return r;
+}
+
+/* Those that are missing are forgotten in the database, too: all at once, for there may be as many as files
+ * were in the spool. */
+static int forget_missing(struct database *database, const struct table *results, char **ret_message)
+{
+	int r;
+
+	if ((r = database_run(database, "CREATE TEMP TABLE missing(id INTEGER PRIMARY KEY)", ret_message)) <
+		    0 ||
+	    (r = note_missing(database, results, ret_message)) < 0)
+		return r;
+	return database_run(database,
+			    "UPDATE registrations SET result = NULL, delivered_wall = NULL"
+			    " WHERE result IN (SELECT id FROM temp.missing);"
+			    "DELETE FROM results WHERE id IN (SELECT id FROM temp.missing);"
+			    "DROP TABLE temp.missing",
+			    ret_message);
 }
 
 static void release_results(struct table *results)
@@ -246,6 +260,19 @@ static int read_all(struct database *database, const struct database_load *load,
 	return 0;
 }
 
+static int clean(struct database *database, const struct table *results, char **ret_message)
+{
+	int r = forget_missing(database, results, ret_message);
+
+	if (r < 0)
+		return r;
+	return database_run(database,
+			    "DELETE FROM results WHERE id NOT IN"
+			    " (SELECT result FROM registrations WHERE result IS NOT NULL);"
+			    "COMMIT",
+			    ret_message);
+}
+
 static int load_all(struct database *database, const struct database_load *load, struct table *results,
 		    uint64_t *ret_last_result, char **ret_message)
 {
@@ -254,17 +281,16 @@ static int load_all(struct database *database, const struct database_load *load,
 
 	if ((r = database_run(database, "BEGIN IMMEDIATE", ret_message)) < 0 ||
 	    (r = read_all(database, load, results, ret_message)) < 0 ||
-	    (r = forget_missing(database, results, ret_message)) < 0 ||
-	    (r = database_ask(database, "SELECT coalesce(max(id), 0) FROM results", &last, ret_message)) <
-		    0 ||
-	    (r = database_run(database,
-			      "DELETE FROM results WHERE id NOT IN"
-			      " (SELECT result FROM registrations WHERE result IS NOT NULL)",
-			      ret_message)) < 0 ||
-	    (r = database_run(database, "COMMIT", ret_message)) < 0)
+	    (r = database_ask(database, "SELECT coalesce(max(id), 0) FROM results", &last, ret_message)) < 0)
 		return r;
 	*ret_last_result = (uint64_t)last;
-	return 0;
+	r = clean(database, results, ret_message);
+	if (r != -ENOSPC)
+		return r;
+	/* That can wait: what is of no use is of no use at the next start either. */
+	free(*ret_message);
+	*ret_message = NULL;
+	return sqlite3_get_autocommit(database->sqlite) ? 0 : database_run(database, "ROLLBACK", ret_message);
 }
 
 int database_load(struct database *database, const struct database_load *load, uint64_t *ret_last_result,

@@ -1,21 +1,15 @@
 #include "spool.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/alloc.h"
+#include "spool_folder.h"
 #include "spool_work.h"
-#include "sys/complain.h"
 #include "sys/log.h"
 
-#define FOLDER      "spool"
 #define RETRY_AFTER (500 * USEC_PER_MSEC)
 
 /* Why a file is in the list of those that are stuck; WAIT_NOTHING: it is not. */
@@ -48,106 +42,6 @@ struct spool {
 	bool congested, full, broken;              /* as they were told */
 	bool suspended;
 };
-
-/* The folder. */
-
-static int open_folder(int state_dir_fd, int *ret_fd, char **ret_message)
-{
-	struct stat status;
-	int fd;
-
-	if (mkdirat(state_dir_fd, FOLDER, 0700) < 0 && errno != EEXIST)
-		return complain(ret_message, -errno,
-				"cannot make the folder \"" FOLDER "\" in the state directory: %s",
-				strerror(errno));
-	if (fstatat(state_dir_fd, FOLDER, &status, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(status.st_mode))
-		return complain(ret_message, -ENOTDIR,
-				"\"" FOLDER "\" in the state directory is not a folder%s; move it away",
-				S_ISLNK(status.st_mode) ? " but a symbolic link, which is not followed" : "");
-	fd = openat(state_dir_fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return complain(ret_message, -errno,
-				"cannot open the folder \"" FOLDER "\" in the state directory: %s",
-				strerror(errno));
-	*ret_fd = fd;
-	return 0;
-}
-
-static int check_folder(int fd, char **ret_message)
-{
-	struct stat status;
-
-	if (fstat(fd, &status) < 0)
-		return complain(ret_message, -errno,
-				"cannot look at the folder \"" FOLDER "\" in the state directory: %s",
-				strerror(errno));
-	if (status.st_uid != geteuid())
-		return complain(ret_message, -EPERM,
-				"the folder \"" FOLDER "\" in the state directory belongs to uid %u, not to "
-				"the daemon's uid %u; chown it",
-				status.st_uid, geteuid());
-	if (status.st_mode & 022)
-		return complain(ret_message, -EPERM,
-				"the folder \"" FOLDER "\" in the state directory has mode %04o: others "
-				"could change what is stored; chmod 700 it",
-				status.st_mode & 07777U);
-	return 0;
-}
-
-int spool_fd(const struct spool *spool)
-{
-	return spool->fd;
-}
-
-void spool_name(uint64_t id, char ret_name[SPOOL_NAME_SIZE])
-{
-	snprintf(ret_name, SPOOL_NAME_SIZE, "%016" PRIx64, id);
-}
-
-/* 0: it is no file of ours. */
-static uint64_t id_of(const char *name)
-{
-	char same[SPOOL_NAME_SIZE];
-	uint64_t id = strtoull(name, NULL, 16);
-
-	spool_name(id, same);
-	return strcmp(name, same) == 0 ? id : 0;
-}
-
-static void visit_entry(int fd, const char *name,
-			void (*visit)(void *context, uint64_t id, const char *name, uint64_t size),
-			void *context)
-{
-	struct stat status;
-	bool ours;
-
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return;
-	if (fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-		return; /* it is gone, or nobody can say what it is */
-	ours = S_ISREG(status.st_mode);
-	visit(context, ours ? id_of(name) : 0, name, ours ? (uint64_t)status.st_size : 0);
-}
-
-int spool_each(struct spool *spool,
-	       void (*visit)(void *context, uint64_t id, const char *name, uint64_t size), void *context)
-{
-	int fd = openat(spool->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-
-	if (!folder) {
-		r = -errno;
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	while (errno = 0, (entry = readdir(folder)))
-		visit_entry(fd, entry->d_name, visit, context);
-	r = -errno;
-	closedir(folder);
-	return r;
-}
 
 /* Steps of files. */
 
@@ -238,7 +132,7 @@ static void tell_broken(struct spool *spool, const struct spool_work *work)
 	if (spool->broken)
 		return;
 	spool->broken = true;
-	log_error("spool", "cannot write the file " FOLDER "/%s or make it last: %s", work->name,
+	log_error("spool", "cannot write the file spool/%s or make it last: %s", work->name,
 		  strerrordesc_np(-work->error));
 	spool->operations->broken(spool->context, work->error);
 }
@@ -348,17 +242,9 @@ int spool_new(int state_dir_fd, struct loop *loop, struct worker *worker,
 	struct spool *spool;
 	int fd = -1, r;
 
-	r = open_folder(state_dir_fd, &fd, ret_message);
+	r = spool_folder_open(state_dir_fd, &fd, ret_message);
 	if (r < 0)
 		return r;
-	r = check_folder(fd, ret_message);
-	/* The folder's name has to be as durable as what lies in it. */
-	if (r >= 0 && fsync(state_dir_fd) < 0)
-		r = complain(ret_message, -errno, "cannot sync the state directory: %s", strerror(errno));
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
 	spool = xnew(struct spool);
 	spool->fd = fd;
 	spool->loop = loop;
@@ -385,6 +271,17 @@ struct spool *spool_free(struct spool *spool)
 	close(spool->fd);
 	free(spool);
 	return NULL;
+}
+
+int spool_fd(const struct spool *spool)
+{
+	return spool->fd;
+}
+
+int spool_each(struct spool *spool,
+	       void (*visit)(void *context, uint64_t id, const char *name, uint64_t size), void *context)
+{
+	return spool_folder_each(spool->fd, visit, context);
 }
 
 struct spool_file *spool_create(struct spool *spool, uint64_t id)

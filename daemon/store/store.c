@@ -12,9 +12,10 @@
 #include <string.h>
 
 #include "core/alloc.h"
-#include "core/table.h"
 #include "database.h"
+#include "found_files.h"
 #include "reserve.h"
+#include "row.h"
 #include "sys/complain.h"
 #include "sys/log.h"
 #include "sys/worker.h"
@@ -86,13 +87,6 @@ static struct batch *batch_new(struct store *store, uint64_t ticket)
 	return batch;
 }
 
-static void row_free(struct row *row)
-{
-	result_unref(row->result);
-	blob_unref(row->body);
-	free(row);
-}
-
 static void batch_free(struct batch *batch)
 {
 	struct row *row;
@@ -124,71 +118,16 @@ static uint64_t put_row(struct store *store, struct row *row, bool urgent)
 	return batch->ticket;
 }
 
-static struct row *row_new(enum row_kind kind, uint64_t id, size_t texts)
-{
-	struct row *row = xzalloc(sizeof(*row) + texts);
-
-	row->kind = kind;
-	row->id = id;
-	return row;
-}
-
-/* Copies a text to *at, which moves on. NULL stays NULL. */
-static const char *copy_text(char **at, const char *text)
-{
-	char *copy = *at;
-
-	if (!text)
-		return NULL;
-	*at = stpcpy(copy, text) + 1;
-	return copy;
-}
-
-static size_t text_size(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
 uint64_t store_save(struct store *store, const struct registration *registration)
 {
-	const struct future *future = registration->future;
-	const char *endpoint = future->endpoint->name;
-	struct row *row = row_new(ROW_SAVE, registration->id,
-				  text_size(endpoint) + text_size(future->request_id) +
-					  text_size(future->request_type) +
-					  text_size(registration->metadata));
-	char *at = row->texts;
+	struct row *row = row_new_save(registration, loop_wall(store->loop) - loop_now(store->loop));
 
-	row->begins = !registration->result;
-	row->registration = (struct stored_registration){
-		.id = registration->id,
-		.uid = registration->owner->uid,
-		.endpoint = copy_text(&at, endpoint),
-		.request_id = copy_text(&at, future->request_id),
-		.request_type = copy_text(&at, future->request_type),
-		.metadata = copy_text(&at, registration->metadata),
-		.create_roundtrip_ms = future->create_roundtrip_ms,
-		.registered_wall = registration->registered_wall,
-		.deadline = registration->deadline,
-		.poll_timeout = registration->poll_timeout,
-		.http_timeout = registration->http_timeout,
-		.backoff_initial = registration->backoff_initial,
-		.backoff_max = registration->backoff_max,
-		.delivered_wall = registration->delivered,
-		.on_network_error = registration->on_network_error,
-		.on_server_failure = registration->on_server_failure,
-		.accept_protobuf = future->accept_protobuf,
-		.linked = registration->links,
-		.deadline_is_max_age = registration->deadline_is_max_age,
-	};
-	if (registration->deadline != TIME_NEVER)
-		row->deadline_wall = registration->deadline + loop_wall(store->loop) - loop_now(store->loop);
 	return put_row(store, row, true);
 }
 
 uint64_t store_save_end(struct store *store, const struct registration *registration)
 {
-	struct row *row = row_new(ROW_END, registration->id, 0);
+	struct row *row = row_new(ROW_END, registration->id);
 	struct result *result = registration->result;
 
 	if (!result->id)
@@ -201,12 +140,12 @@ uint64_t store_save_end(struct store *store, const struct registration *registra
 
 uint64_t store_remove(struct store *store, const struct registration *registration)
 {
-	return put_row(store, row_new(ROW_REMOVE, registration->id, 0), true);
+	return put_row(store, row_new(ROW_REMOVE, registration->id), true);
 }
 
 void store_save_delivered(struct store *store, const struct registration *registration)
 {
-	struct row *row = row_new(ROW_DELIVERED, registration->id, 0);
+	struct row *row = row_new(ROW_DELIVERED, registration->id);
 
 	row->delivered_wall = registration->delivered;
 	put_row(store, row, false);
@@ -220,7 +159,7 @@ static void on_result_gone(struct result_keeper *keeper, uint64_t id, bool in_fi
 
 	if (store->stopped)
 		return;
-	row = row_new(ROW_REMOVE_RESULT, id, 0);
+	row = row_new(ROW_REMOVE_RESULT, id);
 	row->in_file = in_file;
 	put_row(store, row, false);
 }
@@ -438,83 +377,14 @@ static void on_timer(evutil_socket_t fd, short events, void *context)
 
 /* Reading all of it. */
 
-/* A file of the spool, as it was found. */
-struct found_file {
-	struct table_node by_id;
-	uint64_t id, size;
-	bool named; /* by a row */
-};
-
-struct finding {
-	struct store *store;
-	struct table files;
-	uint64_t last_id;
-};
-
-static void on_file(void *context, uint64_t id, const char *name, uint64_t size)
-{
-	struct finding *finding = context;
-	struct found_file *file;
-
-	if (!id) {
-		log_warning("store", "spool/%s is no file of tinkexd's, and is left alone", name);
-		return;
-	}
-	file = xnew(struct found_file);
-	file->id = id;
-	file->size = size;
-	if (id > finding->last_id)
-		finding->last_id = id;
-	table_insert(&finding->files, &file->by_id, hash_u64(id));
-}
-
-static bool is_there(void *context, uint64_t id, uint64_t size)
-{
-	struct finding *finding = context;
-	struct table_node *node = table_find(&finding->files, hash_u64(id));
-
-	for (; node; node = table_find_next(node)) {
-		struct found_file *file = container_of(node, struct found_file, by_id);
-
-		if (file->id != id)
-			continue;
-		file->named = file->size >= size;
-		if (file->named)
-			return true;
-		break; /* it is of no use, and goes */
-	}
-	log_warning("store", "the body of result %llu is missing: it is asked for again",
-		    (unsigned long long)id);
-	return false;
-}
-
-/* Those that no row names go. `loaded`: it is known which they are. */
-static void finding_release(struct finding *finding, bool loaded)
-{
-	for (size_t i = 0; finding->files.count && i <= finding->files.mask; i++) {
-		struct table_node *node = finding->files.buckets[i], *next;
-
-		for (; node; node = next) {
-			struct found_file *file = container_of(node, struct found_file, by_id);
-
-			next = node->next;
-			if (loaded && !file->named)
-				spool_remove(finding->store->spool, file->id);
-			free(file);
-		}
-	}
-	table_release(&finding->files);
-}
-
 int store_load(struct store *store, int64_t now, int64_t wall,
 	       void (*visit)(void *context, struct stored_registration *row), void *context,
 	       char **ret_message)
 {
-	struct finding finding = {.store = store};
+	struct found_files *files = NULL;
 	struct database_load load = {
 		.now = now,
 		.wall = wall,
-		.files = {.there = is_there, .context = &finding},
 		.keeper = &store->keeper,
 		.visit = visit,
 		.context = context,
@@ -522,15 +392,16 @@ int store_load(struct store *store, int64_t now, int64_t wall,
 	uint64_t last = 0;
 	int r;
 
-	table_init(&finding.files);
-	r = spool_each(store->spool, on_file, &finding);
+	r = found_files_new(store->spool, &files);
 	if (r < 0)
-		complain(ret_message, r, "cannot read the spool folder of the state directory: %s",
-			 strerrordesc_np(-r));
-	else
-		r = database_load(store->database, &load, &last, ret_message);
-	store->last_result_id = last > finding.last_id ? last : finding.last_id;
-	finding_release(&finding, r >= 0);
+		return complain(ret_message, r, "cannot read the spool folder of the state directory: %s",
+				strerrordesc_np(-r));
+	load.files = (struct database_files){.there = found_files_take, .context = files};
+	r = database_load(store->database, &load, &last, ret_message);
+	store->last_result_id = last > found_files_last(files) ? last : found_files_last(files);
+	if (r >= 0)
+		found_files_remove_rest(files);
+	found_files_free(files);
 	return r;
 }
 
@@ -556,12 +427,25 @@ struct reader *store_reader(struct store *store)
 
 /* Beginning and end. */
 
+/* A daemon that ended on a full disk has to start there again: its outcomes are what can make space. */
+static int open_database(struct store *store, const char *path, char **ret_message)
+{
+	int r = database_open(path, store->state_dir_fd, &store->database, ret_message);
+
+	if (r != -ENOSPC)
+		return r;
+	reserve_give_up(store->state_dir_fd);
+	free(*ret_message);
+	*ret_message = NULL;
+	return database_open(path, store->state_dir_fd, &store->database, ret_message);
+}
+
 static int open_parts(struct store *store, const char *path, char **ret_message)
 {
 	char *file;
 	int r;
 
-	if ((r = database_open(path, store->state_dir_fd, &store->database, ret_message)) < 0 ||
+	if ((r = open_database(store, path, ret_message)) < 0 ||
 	    (r = worker_new(store->loop, "tinkexd-store", &store->committer)) < 0 ||
 	    (r = worker_new(store->loop, "tinkexd-files", &store->filer)) < 0 ||
 	    (r = spool_new(store->state_dir_fd, store->loop, store->filer, &spool_operations, store,

@@ -482,6 +482,56 @@ START_TEST(what_was_lost_at_rest_does_not_pass_for_delivered)
 }
 END_TEST
 
+/* Rows come by age; who reads page by page goes by the order of the ends, also across a restart. */
+START_TEST(ends_and_deliveries_keep_their_order)
+{
+	static const struct {
+		int64_t ended, delivered; /* seconds ago; 0: not */
+	} rows[] = {{10, 0}, {40, 5}, {20, 15}, {30, 8}};
+	static const uint64_t ends[] = {2, 4, 3, 1}, deliveries[] = {3, 4, 2};
+	struct registration *registration;
+	size_t n = 0;
+
+	for (uint64_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct stored_registration row = row_of(i + 1, ME, (const char[]){(char)('a' + i), 0});
+
+		row.result = good_result(wall() - SEC(rows[i].ended));
+		row.delivered_wall = rows[i].delivered ? wall() - SEC(rows[i].delivered) : 0;
+		put_back(&row);
+	}
+	registry_restored(world->registry);
+	TAILQ_FOREACH (registration, &registry_owner(world->registry, ME)->ended, in_ended)
+		ck_assert_uint_eq(registration->id, ends[n++]);
+	ck_assert_uint_eq(n, ARRAY_LEN(ends));
+	n = 0;
+	TAILQ_FOREACH (registration, &registry_owner(world->registry, ME)->delivered, in_delivered)
+		ck_assert_uint_eq(registration->id, deliveries[n++]);
+	ck_assert_uint_eq(n, ARRAY_LEN(deliveries));
+}
+END_TEST
+
+/* What was delivered does not keep a store full that has become smaller meanwhile. */
+START_TEST(lower_limits_make_room_at_once)
+{
+	world->registry->limits.max_stored_bytes = 2 * (REGISTRY_ROW_BYTES + 1);
+	for (uint64_t i = 0; i < 4; i++) {
+		struct stored_registration row = row_of(i + 1, ME, (const char[]){(char)('a' + i), 0});
+
+		row.result = good_result(wall() - SEC(60));
+		row.delivered_wall = i % 2 ? wall() - SEC(30) : 0;
+		put_back(&row);
+	}
+	ck_assert(registry_is_stuck(world->registry));
+	registry_restored(world->registry);
+	ck_assert_uint_eq(world->evictions, 2);
+	world_turn(world);
+	ck_assert_ptr_nonnull(find(ME, "a"));
+	ck_assert_ptr_null(find(ME, "b"));
+	ck_assert_ptr_nonnull(find(ME, "c"));
+	ck_assert_ptr_null(find(ME, "d"));
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -506,6 +556,8 @@ int main(void)
 		a_lost_body_that_the_server_has_forgotten_too_is_lost,
 		what_was_lost_has_the_time_that_it_asked_for_again,
 		what_was_lost_at_rest_does_not_pass_for_delivered,
+		ends_and_deliveries_keep_their_order,
+		lower_limits_make_room_at_once,
 	};
 	Suite *suite = suite_create("restore");
 	TCase *tcase = tcase_create("restore");

@@ -329,6 +329,48 @@ START_TEST(finished_waits_queue_no_more_than_is_read)
 }
 END_TEST
 
+/* Bodies are not kept in memory for somebody who does not read, but as far as its limit goes. */
+START_TEST(unread_bodies_are_kept_up_to_a_limit)
+{
+	enum { N = 400, SIZE = 60000 };
+	struct buffer ids = BUFFER_INIT(SIZE_MAX);
+	struct blob *bodies[N];
+	size_t kept = 0;
+
+	begin();
+	for (int i = 0; i < N; i++)
+		buffer_printf(&ids, "%s\"f%d\"", i ? "," : "", i);
+	client_say(alice, "{\"id\":1,\"method\":\"register\",\"params\":{\"request_ids\":[%.*s]}}",
+		   (int)ids.size, ids.data);
+	free(client_line(alice));
+	client_say(alice,
+		   "{\"id\":2,\"method\":\"await\",\"params\":{\"stream\":true,\"request_ids\":[%.*s]}}",
+		   (int)ids.size, ids.data);
+	client_expect_silence(alice);
+	for (int i = 0; i < N; i++) {
+		char id[16], *text = malloc(SIZE);
+
+		snprintf(id, sizeof(id), "f%d", i);
+		memset(text, '1', SIZE);
+		bodies[i] = blob_take(text, SIZE);
+		stage_end(stage, id, result_ok(CONTENT_JSON, blob_ref(bodies[i]), 1));
+	}
+	for (int i = 0; i < N; i++) /* this test and the result have it in any case */
+		kept += bodies[i]->refs > 2 ? bodies[i]->size : 0;
+	ck_assert_uint_gt(kept, PEER_HELD_HIGH / 2);
+	ck_assert_uint_lt(kept, PEER_HELD_HIGH + 2 * SIZE);
+	ck_assert_uint_ge(stage->peers.memory, kept);
+	for (int i = 0; i < N + 1; i++)
+		free(client_line(alice));
+	client_expect_silence(alice);
+	ck_assert_uint_lt(stage->peers.memory, 100000);
+	for (int i = 0; i < N; i++)
+		blob_unref(bodies[i]);
+	buffer_release(&ids);
+	end();
+}
+END_TEST
+
 START_TEST(owing_to_those_who_read)
 {
 	char *body = malloc(3 << 20);
@@ -400,4 +442,5 @@ SUITE("limits", a_thousand_calls_may_be_outstanding, who_does_not_read_is_not_re
       a_flood_of_lines_does_not_delay_others, many_floods_share_the_turns, the_hard_cap_closes,
       the_greediest_pays_for_the_memory_of_all, memory_is_given_back,
       one_connection_waits_for_so_many_futures, finished_waits_queue_no_more_than_is_read,
-      owing_to_those_who_read, who_goes_while_it_is_written_to, who_dies_while_it_is_paused_is_noticed)
+      unread_bodies_are_kept_up_to_a_limit, owing_to_those_who_read, who_goes_while_it_is_written_to,
+      who_dies_while_it_is_paused_is_noticed)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -31,11 +32,13 @@ ssize_t __real_pwritev(int fd, const struct iovec *pieces, int n, off_t offset);
 int __real_fdatasync(int fd);
 int __real_fsync(int fd);
 int __real_unlinkat(int folder, const char *name, int flags);
+int __real_fstatat(int folder, const char *name, struct stat *status, int flags);
 int __wrap_openat(int folder, const char *name, int flags, ...);
 ssize_t __wrap_pwritev(int fd, const struct iovec *pieces, int n, off_t offset);
 int __wrap_fdatasync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_unlinkat(int folder, const char *name, int flags);
+int __wrap_fstatat(int folder, const char *name, struct stat *status, int flags);
 
 void disk_reset(void)
 {
@@ -117,7 +120,7 @@ const char *disk_trace(void)
 static int begin(enum disk_call call)
 {
 	disk.calls[call].count++;
-	if (disk.n_trace + 1 < sizeof(disk.trace))
+	if (call != DISK_FSTATAT && disk.n_trace + 1 < sizeof(disk.trace))
 		disk.trace[disk.n_trace++] = "owdsu"[call];
 	if (disk.calls[call].hold) {
 		disk.held = true;
@@ -169,6 +172,11 @@ int __wrap_fsync(int fd)
 int __wrap_unlinkat(int folder, const char *name, int flags)
 {
 	return fails(DISK_UNLINKAT) ? -1 : __real_unlinkat(folder, name, flags);
+}
+
+int __wrap_fstatat(int folder, const char *name, struct stat *status, int flags)
+{
+	return fails(DISK_FSTATAT) ? -1 : __real_fstatat(folder, name, status, flags);
 }
 
 /* Under the mutex: how much of what is wanted is written now; takes it from the space. */

@@ -9,7 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum disk_call { DISK_OPENAT, DISK_PWRITEV, DISK_FDATASYNC, DISK_FSYNC, DISK_UNLINKAT, DISK_CALLS };
+enum disk_call {
+	DISK_OPENAT,
+	DISK_PWRITEV,
+	DISK_FDATASYNC,
+	DISK_FSYNC,
+	DISK_UNLINKAT,
+	DISK_FSTATAT,
+	DISK_CALLS
+};
 
 #define DISK_ALWAYS UINT32_MAX
 
@@ -28,7 +36,8 @@ bool disk_held(void);
 void disk_let_go(void);
 /* How many such calls there have been, the failed ones included. */
 unsigned disk_count(enum disk_call call);
-/* A letter for each call, in their order: open, write, data sync, (folder) sync, unlink. At most 255. */
+/* A letter for each call, in their order: open, write, data sync, (folder) sync, unlink; looks are not seen.
+ * At most 255. */
 const char *disk_trace(void);
 
 #endif

@@ -983,6 +983,11 @@ START_TEST(each_file)
 	}
 	disk_fail(DISK_OPENAT, EMFILE, 1);
 	ck_assert_int_eq(spool_each(here.spool, see, &seen), -EMFILE);
+	/* One that is not seen would count as lost: its result would be forgotten. */
+	disk_fail(DISK_FSTATAT, EIO, 1);
+	ck_assert_int_eq(spool_each(here.spool, see, &seen), -EIO);
+	disk_fail(DISK_FSTATAT, ENOENT, 1);
+	ck_assert_int_eq(spool_each(here.spool, see, &seen), 0);
 	here_release(&here);
 }
 END_TEST

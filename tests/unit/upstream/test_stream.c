@@ -320,7 +320,7 @@ static bool half_received(struct world *w)
 
 START_TEST(limit_that_falls_meanwhile)
 {
-	answer_set(text_string(2 * MIB));
+	answer_set(text_string(3 * MIB / 2));
 	answer_part = MIB;
 	world->handler = handle_part;
 	world_start(1);
@@ -336,7 +336,8 @@ END_TEST
 /* Such an end waits for no disk. */
 START_TEST(large_answer_without_a_result)
 {
-	answer_set(text_new("{\"type\":\"try_again\",\"queue_state\":\"active\",\"padding\":\"", MIB, "\"}"));
+	answer_set(text_new("{\"type\":\"try_again\",\"queue_state\":\"active\",\"padding\":\"",
+			    SPOOL_FILE_QUEUE_MAX / 2, "\"}"));
 	world_stop_files();
 	poll_one(1, handle_answer);
 	world_expect_kind(1, OUTCOME_TRY_AGAIN);
@@ -349,7 +350,7 @@ START_TEST(silence_in_the_middle)
 {
 	struct poll_request request = world_request(1);
 
-	answer_set(text_string(2 * MIB));
+	answer_set(text_string(3 * MIB / 2));
 	answer_part = MIB;
 	world->handler = handle_part;
 	request.http_timeout = 500 * USEC_PER_MSEC;
@@ -369,7 +370,7 @@ static bool all_received(struct world *w)
 /* The file thread stands still, and the answer to the poll of future 1 is there. */
 static void receive_all(void)
 {
-	answer_set(text_string(2 * MIB));
+	answer_set(text_string(SPOOL_FILE_QUEUE_MAX / 2)); /* which congests nothing */
 	world->handler = handle_answer;
 	world_stop_files();
 	world_start(1);
@@ -432,7 +433,7 @@ END_TEST
 
 START_TEST(freed_while_it_arrives)
 {
-	answer_set(text_string(2 * MIB));
+	answer_set(text_string(3 * MIB / 2));
 	answer_part = MIB;
 	world->handler = handle_part;
 	world_start(1);
@@ -466,8 +467,8 @@ START_TEST(slow_disk_stops_the_taking_in)
 	world_start(2);
 	world_until(is_congested);
 	received = world->metrics.bytes_received;
-	ck_assert_uint_ge(received, SPOOL_QUEUE_MAX);
-	ck_assert_uint_lt(received, SPOOL_QUEUE_MAX + 8 * MIB); /* what curl was about to read */
+	ck_assert_uint_ge(received, SPOOL_FILE_QUEUE_MAX);
+	ck_assert_uint_lt(received, 2 * SPOOL_FILE_QUEUE_MAX + 8 * MIB); /* what curl was about to read */
 	world_run_for(100);
 	ck_assert_uint_eq(world->metrics.bytes_received, received);
 	world_go_on_files();
