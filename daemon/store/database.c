@@ -185,7 +185,7 @@ static int sync_log(int state_dir_fd, const char *path, char **ret_message)
 }
 
 /* SQLite gives its other files the mode of this one. */
-static int make_file(int state_dir_fd, const char *path, char **ret_message)
+static int make_file(int state_dir_fd, const char *path, struct stat *ret_inode, char **ret_message)
 {
 	static const char *const names[] = {DATABASE_FILE, DATABASE_FILE "-wal", DATABASE_FILE "-shm"};
 	int fd, r;
@@ -201,7 +201,11 @@ static int make_file(int state_dir_fd, const char *path, char **ret_message)
 	if (fd < 0)
 		return complain(ret_message, -errno, "cannot open the database %s/%s: %s", path,
 				DATABASE_FILE, strerrordesc_np(errno));
+	r = fstat(fd, ret_inode) < 0 ? -errno : 0;
 	close(fd);
+	if (r < 0)
+		return complain(ret_message, r, "cannot look at the database %s/%s: %s", path, DATABASE_FILE,
+				strerrordesc_np(-r));
 	if (fsync(state_dir_fd) < 0)
 		return complain(ret_message, -errno, "cannot sync the state directory %s: %s", path,
 				strerrordesc_np(errno));
@@ -352,8 +356,9 @@ int database_open(const char *path, int state_dir_fd, struct database **ret_data
 
 	if (asprintf(&database->file, "%s/%s", path, DATABASE_FILE) < 0)
 		return -ENOMEM;
+	database->state_dir_fd = state_dir_fd;
 	read_boot(database);
-	if ((r = make_file(state_dir_fd, path, ret_message)) < 0 ||
+	if ((r = make_file(state_dir_fd, path, &database->inode, ret_message)) < 0 ||
 	    (r = open_sqlite(database, ret_message)) < 0 || (r = settle_version(database, ret_message)) < 0 ||
 	    (r = prepare(database, ret_message)) < 0)
 		return r;

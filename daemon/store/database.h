@@ -43,9 +43,10 @@ struct row {
 };
 STAILQ_HEAD(rows, row);
 
-/* Opens DATABASE_FILE in a directory that is locked and ours, makes it, or brings it up to date. `path`: the
- * directory without symbolic links. 0, or negative errno with a sentence in *ret_message, freed by the
- * caller: -EUCLEAN: damaged; -EPROTO: of a newer version; -ENOSPC; others. */
+/* The descriptor stays the caller's, open for as long as the database is. Opens DATABASE_FILE in a directory
+ * that is locked and ours, makes it, or brings it up to date. `path`: the directory without symbolic links.
+ * 0, or negative errno with a sentence in *ret_message, freed by the caller: -EUCLEAN: damaged; -EPROTO: of a
+ * newer version; -ENOSPC; others. */
 _must_check_ int database_open(const char *path, int state_dir_fd, struct database **ret_database,
 			       char **ret_message);
 /* Closing brings what is in the write-ahead log into the database. Takes and returns NULL. */

@@ -2,7 +2,9 @@
  * Writing: what a batch of rows does, and moving the log into the database.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "database_private.h"
 
@@ -131,6 +133,17 @@ static int apply(struct database *database, const struct row *row)
 	return SQLITE_MISUSE;
 }
 
+/* What is written to a file that has lost its name is gone with the process, although every write succeeds.
+ */
+static bool is_in_place(const struct database *database)
+{
+	struct stat now;
+
+	return fstatat(database->state_dir_fd, DATABASE_FILE "-wal", &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(database->state_dir_fd, DATABASE_FILE, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       now.st_dev == database->inode.st_dev && now.st_ino == database->inode.st_ino;
+}
+
 int database_commit(struct database *database, const struct rows *rows, char message[256])
 {
 	const struct row *row;
@@ -143,8 +156,12 @@ int database_commit(struct database *database, const struct rows *rows, char mes
 	}
 	if (code == SQLITE_DONE)
 		code = step(database->statements[COMMIT]);
-	if (code == SQLITE_DONE)
-		return 0;
+	if (code == SQLITE_DONE) {
+		if (is_in_place(database))
+			return 0;
+		snprintf(message, 256, "%s was removed or replaced while it was in use", database->file);
+		return -EIO;
+	}
 	error = explain(database, code, TO_LOG, message);
 	/* Some errors have rolled back already. */
 	if (!sqlite3_get_autocommit(database->sqlite))

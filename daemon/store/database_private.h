@@ -3,6 +3,7 @@
 #define TINKEX_STORE_DATABASE_PRIVATE_H
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "database.h"
 
@@ -23,6 +24,8 @@ struct database {
 	sqlite3 *sqlite;
 	sqlite3_stmt *statements[STATEMENTS];
 	char *file;         /* its path, for people */
+	int state_dir_fd;   /* where it lies */
+	struct stat inode;  /* which file it is */
 	uint64_t log_size;  /* bytes in the write-ahead log after the last commit */
 	uint32_t page_size; /* bytes */
 	char boot[40];      /* of this boot; "": not known */

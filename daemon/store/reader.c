@@ -14,9 +14,10 @@
 #include "spool.h"
 #include "sys/complain.h"
 
-#define SELECT_BODY  "SELECT body FROM results WHERE id = ?"
-#define BUSY_MSEC    2000 /* readers wait for nobody, but while the log is reset or recovered */
-#define READ_ONLY_DB (SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE)
+#define SELECT_BODY "SELECT body FROM results WHERE id = ?"
+#define BUSY_MSEC   2000 /* readers wait for nobody, but while the log is reset or recovered */
+#define READ_ONLY_DB                                                                                         \
+	(SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW)
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U

@@ -4,12 +4,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define RESERVE_FILE "reserve"
 #define RESERVE_SIZE ((off_t)16 * 1024 * 1024)
 
 int reserve_hold(int state_dir_fd)
 {
-	int error, fd = openat(state_dir_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* O_NONBLOCK: a FIFO of that name is an error, and waited for by nobody. */
+	int error, fd = openat(state_dir_fd, RESERVE_FILE,
+			       O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return errno == EDQUOT ? -ENOSPC : -errno;

@@ -7,7 +7,10 @@
 
 #include "proto/attributes.h"
 
-/* 16 MB, really allocated. 0 also if it is held already; -ENOSPC: there is no space for it. Waits for the
+#define RESERVE_FILE "reserve"
+
+/* 16 MB, really allocated. 0 also if it is held already; -ENOSPC: there is no space for it;
+ * others: it cannot be had, and waiting does not help. Waits for the
  * disk. */
 _must_check_ int reserve_hold(int state_dir_fd);
 void reserve_give_up(int state_dir_fd);

@@ -458,6 +458,22 @@ static int open_parts(struct store *store, const char *path, char **ret_message)
 	return r;
 }
 
+/* Without it the disk is as good as full, which the first commit or quiet second tells. What else may be
+ * wrong does not pass by waiting. */
+static int take_reserve(struct store *store, const char *path, char **ret_message)
+{
+	int r = reserve_hold(store->state_dir_fd);
+
+	store->reserve_held = r == 0;
+	if (r == 0 || r == -ENOSPC)
+		return 0;
+	return complain(ret_message, r,
+			"cannot hold space in reserve, as %s/" RESERVE_FILE
+			": %s; if that is no regular file, "
+			"move it away",
+			path, strerrordesc_np(-r));
+}
+
 int store_open(const char *path, int state_dir_fd, struct loop *loop, struct metrics *metrics,
 	       const struct store_operations *operations, void *context, struct store **ret_store,
 	       char **ret_message)
@@ -481,14 +497,14 @@ int store_open(const char *path, int state_dir_fd, struct loop *loop, struct met
 	store->open = batch_new(store, 1);
 	store->timer = evtimer_new(loop_base(loop), on_timer, store);
 	r = store->timer ? open_parts(store, real, ret_message) : -ENOMEM;
+	if (r >= 0)
+		r = take_reserve(store, real, ret_message);
 	free(real);
 	if (r < 0) {
 		store_stop(store);
 		store_close(store);
 		return r;
 	}
-	/* Without it the disk is as good as full, which the first commit or quiet second tells. */
-	store->reserve_held = reserve_hold(state_dir_fd) == 0;
 	arm_timer(store);
 	*ret_store = store;
 	return 0;

@@ -73,9 +73,10 @@ static long read_pid(int lock)
 	return strtol(text, NULL, 10);
 }
 
+/* `lock`: where its pid stands; -1: nowhere. */
 static int refuse_second(int lock, const char *path, char **ret_message)
 {
-	long pid = read_pid(lock);
+	long pid = lock < 0 ? 0 : read_pid(lock);
 
 	if (pid > 0)
 		return complain(
@@ -104,19 +105,32 @@ static int write_pid(int lock, const char *path, char **ret_message)
 	return 0;
 }
 
+static int lock_now(int fd)
+{
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
 static int take_lock(struct state_dir *state_dir, const char *path, char **ret_message)
 {
+	int r;
+
 	state_dir->lock = openat(state_dir->fd, "lock",
 				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	if (state_dir->lock < 0)
 		return complain(ret_message, -errno, "cannot open %s/lock: %s", path, strerror(errno));
-	while (flock(state_dir->lock, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return refuse_second(state_dir->lock, path, ret_message);
-		if (errno != EINTR)
-			return complain(ret_message, -errno, "cannot lock %s/lock: %s", path,
-					strerror(errno));
-	}
+	r = lock_now(state_dir->lock);
+	if (r == -EWOULDBLOCK)
+		return refuse_second(state_dir->lock, path, ret_message);
+	if (r < 0)
+		return complain(ret_message, r, "cannot lock %s/lock: %s", path, strerror(-r));
+	/* Somebody may have removed the file under a daemon that runs, for a stale one: the directory itself
+	 * is locked, too, where the file system can do that. */
+	if (lock_now(state_dir->fd) == -EWOULDBLOCK)
+		return refuse_second(-1, path, ret_message);
 	return write_pid(state_dir->lock, path, ret_message);
 }
 

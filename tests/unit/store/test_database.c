@@ -333,6 +333,10 @@ START_TEST(the_reserve_is_really_allocated_and_can_be_given_up)
 	ck_assert_int_eq(symlink(scratch_write("elsewhere", 0600, "mine"), scratch_path("reserve")), 0);
 	ck_assert_int_lt(reserve_hold(folder_fd()), 0);
 	ck_assert_str_eq(scratch_read("elsewhere"), "mine");
+	/* Nobody is waited for, either. */
+	ck_assert_int_eq(unlink(scratch_path("reserve")), 0);
+	ck_assert_int_eq(mkfifo(scratch_path("reserve"), 0600), 0);
+	ck_assert_int_eq(reserve_hold(folder_fd()), -ENXIO);
 }
 END_TEST
 

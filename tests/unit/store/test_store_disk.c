@@ -8,6 +8,7 @@
 #include "core/alloc.h"
 #include "keeping.h"
 #include "sick_disk.h"
+#include "store/database.h"
 
 #define ME 1000
 
@@ -220,6 +221,56 @@ START_TEST(a_sync_that_lacked_space_is_the_end_too)
 }
 END_TEST
 
+/* What is written to a file without a name is on no disk when the process is gone. */
+START_TEST(a_database_that_was_removed_is_the_end)
+{
+	begin();
+	ck_assert_int_eq(unlink(scratch_path(DATABASE_FILE)), 0);
+	check_fatal();
+}
+END_TEST
+
+START_TEST(a_database_that_was_replaced_is_the_end)
+{
+	begin();
+	ck_assert_int_eq(rename(scratch_path(DATABASE_FILE), scratch_path("aside")), 0);
+	scratch_write(DATABASE_FILE, 0600, "");
+	check_fatal();
+}
+END_TEST
+
+START_TEST(a_log_that_was_removed_is_the_end)
+{
+	begin();
+	ck_assert_int_eq(unlink(scratch_path(DATABASE_FILE "-wal")), 0);
+	check_fatal();
+}
+END_TEST
+
+START_TEST(a_reserve_that_cannot_be_is_refused)
+{
+	const struct store_operations none = {0};
+	struct metrics metrics = {0};
+	struct store *store;
+	char *message = NULL;
+
+	begin();
+	keeping_stop(&here);
+	ck_assert_int_eq(unlink(scratch_path("reserve")), 0);
+	ck_assert_int_eq(mkdir(scratch_path("reserve"), 0700), 0);
+	ck_assert_int_eq(store_open(scratch_path(""), here.world.state_fd, here.world.loop, &metrics, &none,
+				    NULL, &store, &message),
+			 -EISDIR);
+	ck_assert_msg(strstr(message, "/reserve: Is a directory; if that is no regular file, move it away"),
+		      "%s", message);
+	free(message);
+	ck_assert_int_eq(rmdir(scratch_path("reserve")), 0);
+	registration_drop(first);
+	registration_drop(second);
+	keeping_release(&here);
+}
+END_TEST
+
 static bool is_broken(void *context)
 {
 	return ((struct keeping *)context)->broken;
@@ -262,6 +313,10 @@ int main(void)
 		an_error_of_the_disk_is_the_end,
 		a_sync_that_failed_once_is_the_end,
 		a_sync_that_lacked_space_is_the_end_too,
+		a_database_that_was_removed_is_the_end,
+		a_database_that_was_replaced_is_the_end,
+		a_log_that_was_removed_is_the_end,
+		a_reserve_that_cannot_be_is_refused,
 		a_checkpoint_that_fails_is_told,
 		a_checkpoint_that_lacks_space_waits,
 	};

@@ -114,6 +114,10 @@ START_TEST(one_process_has_it_once)
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	open_bad(path, -EBUSY, "is in use by another tinkexd; stop");
+	/* Somebody has taken the file for a stale one. */
+	ck_assert_int_eq(unlink(scratch_path("state/lock")), 0);
+	open_bad(path, -EBUSY, "is in use by another tinkexd; stop");
+	open_bad(path, -EBUSY, "is in use by another tinkexd; stop");
 	state_dir_close(state_dir);
 	state_dir_close(open_good(path));
 }
