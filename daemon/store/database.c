@@ -33,7 +33,7 @@ static const char *const statement_texts[STATEMENTS] = {
 	[SAVE_RESULT] = "INSERT OR IGNORE INTO results(id, ended_wall, content, error_type, error_category,"
 			" error_status, error_message, error_data, in_file, body_offset, body_size, body)"
 			" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-	[END] = "UPDATE registrations SET result = ?2 WHERE id = ?1",
+	[END] = "UPDATE registrations SET result = ?2, delivered_wall = NULL WHERE id = ?1",
 	[DELIVERED] = "UPDATE registrations SET delivered_wall = ?2 WHERE id = ?1",
 	[REMOVE] = "DELETE FROM registrations WHERE id = ?1",
 	[REMOVE_RESULT] = "DELETE FROM results WHERE id = ?1",

@@ -67,8 +67,8 @@ struct database_load {
 	void *context;
 };
 /* Visits all registrations. One whose body is missing has not ended, and results that no registration names
- * are removed: both for good. *ret_last_result: the highest id of a result. 0, or negative errno with a
- * sentence. */
+ * are removed: both for good, or at the next start if there is no space to write that. *ret_last_result: the
+ * highest id of a result. 0, or negative errno with a sentence. */
 _must_check_ int database_load(struct database *database, const struct database_load *load,
 			       uint64_t *ret_last_result, char **ret_message);
 

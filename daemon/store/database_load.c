@@ -1,6 +1,7 @@
 /*
  * Reading all that is stored, at start.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,19 @@ static int read_all(struct database *database, const struct database_load *load,
 	return 0;
 }
 
+static int clean(struct database *database, const struct table *results, char **ret_message)
+{
+	int r = forget_missing(database, results, ret_message);
+
+	if (r < 0)
+		return r;
+	return database_run(database,
+			    "DELETE FROM results WHERE id NOT IN"
+			    " (SELECT result FROM registrations WHERE result IS NOT NULL);"
+			    "COMMIT",
+			    ret_message);
+}
+
 static int load_all(struct database *database, const struct database_load *load, struct table *results,
 		    uint64_t *ret_last_result, char **ret_message)
 {
@@ -267,17 +281,16 @@ static int load_all(struct database *database, const struct database_load *load,
 
 	if ((r = database_run(database, "BEGIN IMMEDIATE", ret_message)) < 0 ||
 	    (r = read_all(database, load, results, ret_message)) < 0 ||
-	    (r = forget_missing(database, results, ret_message)) < 0 ||
-	    (r = database_ask(database, "SELECT coalesce(max(id), 0) FROM results", &last, ret_message)) <
-		    0 ||
-	    (r = database_run(database,
-			      "DELETE FROM results WHERE id NOT IN"
-			      " (SELECT result FROM registrations WHERE result IS NOT NULL)",
-			      ret_message)) < 0 ||
-	    (r = database_run(database, "COMMIT", ret_message)) < 0)
+	    (r = database_ask(database, "SELECT coalesce(max(id), 0) FROM results", &last, ret_message)) < 0)
 		return r;
 	*ret_last_result = (uint64_t)last;
-	return 0;
+	r = clean(database, results, ret_message);
+	if (r != -ENOSPC)
+		return r;
+	/* That can wait: what is of no use is of no use at the next start either. */
+	free(*ret_message);
+	*ret_message = NULL;
+	return sqlite3_get_autocommit(database->sqlite) ? 0 : database_run(database, "ROLLBACK", ret_message);
 }
 
 int database_load(struct database *database, const struct database_load *load, uint64_t *ret_last_result,

@@ -427,12 +427,25 @@ struct reader *store_reader(struct store *store)
 
 /* Beginning and end. */
 
+/* A daemon that ended on a full disk has to start there again: its outcomes are what can make space. */
+static int open_database(struct store *store, const char *path, char **ret_message)
+{
+	int r = database_open(path, store->state_dir_fd, &store->database, ret_message);
+
+	if (r != -ENOSPC)
+		return r;
+	reserve_give_up(store->state_dir_fd);
+	free(*ret_message);
+	*ret_message = NULL;
+	return database_open(path, store->state_dir_fd, &store->database, ret_message);
+}
+
 static int open_parts(struct store *store, const char *path, char **ret_message)
 {
 	char *file;
 	int r;
 
-	if ((r = database_open(path, store->state_dir_fd, &store->database, ret_message)) < 0 ||
+	if ((r = open_database(store, path, ret_message)) < 0 ||
 	    (r = worker_new(store->loop, "tinkexd-store", &store->committer)) < 0 ||
 	    (r = worker_new(store->loop, "tinkexd-files", &store->filer)) < 0 ||
 	    (r = spool_new(store->state_dir_fd, store->loop, store->filer, &spool_operations, store,

@@ -90,11 +90,22 @@ static int refuse_second(int lock, const char *path, char **ret_message)
 		path);
 }
 
-static int take_lock(struct state_dir *state_dir, const char *path, char **ret_message)
+/* The pid is for people; the lock does not depend on it. On a full disk there may be no place for it. */
+static int write_pid(int lock, const char *path, char **ret_message)
 {
 	char text[32];
-	int length;
+	int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	ssize_t n = pwrite(lock, text, (size_t)length, 0);
 
+	if (n < 0 && errno != ENOSPC && errno != EDQUOT)
+		return complain(ret_message, -errno, "cannot write to %s/lock: %s", path, strerror(errno));
+	if (ftruncate(lock, n < 0 ? 0 : n) < 0)
+		return complain(ret_message, -errno, "cannot write to %s/lock: %s", path, strerror(errno));
+	return 0;
+}
+
+static int take_lock(struct state_dir *state_dir, const char *path, char **ret_message)
+{
 	state_dir->lock = openat(state_dir->fd, "lock",
 				 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	if (state_dir->lock < 0)
@@ -106,11 +117,7 @@ static int take_lock(struct state_dir *state_dir, const char *path, char **ret_m
 			return complain(ret_message, -errno, "cannot lock %s/lock: %s", path,
 					strerror(errno));
 	}
-	/* The pid is for people; the lock does not depend on it. */
-	length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	if (ftruncate(state_dir->lock, 0) < 0 || pwrite(state_dir->lock, text, (size_t)length, 0) != length)
-		return complain(ret_message, -EIO, "cannot write to %s/lock: %s", path, strerror(errno));
-	return 0;
+	return write_pid(state_dir->lock, path, ret_message);
 }
 
 int state_dir_open(const char *path, struct state_dir **ret_state_dir, char **ret_message)

@@ -611,7 +611,7 @@ class WithTinkexd(unittest.TestCase):
             self.daemon.kill()
 
     def test_a_start_whose_lock_cannot_be_written(self):
-        self.faults.arm(Rule("write", "lock", error="ENOSPC"))
+        self.faults.arm(Rule("write", "lock", error="EIO"))
         with self.assertRaisesRegex(RuntimeError, "cannot write to .*/lock"):
             self.daemon.start()
         self.assert_starts_and_stops()

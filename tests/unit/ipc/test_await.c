@@ -483,7 +483,7 @@ START_TEST(fifty_megabytes_arrive_and_are_not_copied)
 		if (stage->peers.memory > most)
 			most = stage->peers.memory;
 	}
-	ck_assert_uint_lt(most, size + 100000); /* it counts, once */
+	ck_assert_uint_lt(most, size + 100000); /* the body itself counts, once */
 	/* Others go on while it is on its way. */
 	client_ask(bob, "{\"id\":1,\"method\":\"ping\"}", OK("1", "{}"));
 	line = client_line(alice);

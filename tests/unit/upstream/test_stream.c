@@ -336,7 +336,8 @@ END_TEST
 /* Such an end waits for no disk. */
 START_TEST(large_answer_without_a_result)
 {
-	answer_set(text_new("{\"type\":\"try_again\",\"queue_state\":\"active\",\"padding\":\"", MIB, "\"}"));
+	answer_set(text_new("{\"type\":\"try_again\",\"queue_state\":\"active\",\"padding\":\"",
+			    SPOOL_FILE_QUEUE_MAX / 2, "\"}"));
 	world_stop_files();
 	poll_one(1, handle_answer);
 	world_expect_kind(1, OUTCOME_TRY_AGAIN);
@@ -369,7 +370,7 @@ static bool all_received(struct world *w)
 /* The file thread stands still, and the answer to the poll of future 1 is there. */
 static void receive_all(void)
 {
-	answer_set(text_string(3 * MIB / 2));
+	answer_set(text_string(SPOOL_FILE_QUEUE_MAX / 2)); /* which congests nothing */
 	world->handler = handle_answer;
 	world_stop_files();
 	world_start(1);
