@@ -270,7 +270,7 @@ class Bodies(Restarting):
         self.assertRegex(kept[0], r"^[0-9a-f]{16}$")
 
         def leave():
-            for name in ("00000000deadbeef", "7fffffffffffffff"):
+            for name in ("00000000deadbeef", "0000000100000000"):
                 with open(os.open(os.path.join(self.spool(), name), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                     file.write(b"x" * 1000)
 
