@@ -1,4 +1,6 @@
-/* What registry.c and registry_register.c share. Nobody else includes this. */
+/* What the files of registry share. Nobody else includes this. What stands without a heading is in
+ * registry.c.
+ */
 #ifndef TINKEX_CORE_REGISTRY_PRIVATE_H
 #define TINKEX_CORE_REGISTRY_PRIVATE_H
 

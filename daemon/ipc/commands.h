@@ -53,7 +53,7 @@ struct commands {
 	struct parcels parcels;
 };
 
-/* No calls yet: the listener does this before it lets anybody in. */
+/* No calls yet: peers_init() does this, before anybody is let in. */
 void commands_init(struct commands *commands);
 /* Carries out one line of a peer. Never fails: what is wrong is answered. */
 void commands_line(struct commands *commands, struct peer *peer, const char *line, size_t size);
